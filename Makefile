@@ -1,0 +1,141 @@
+# justalock: one plain Makefile. `make help` lists the targets.
+# Objects go to $(B)/obj; other variants (asan, tsan, cov, fuzz) to folders of
+# their own below build/, so that they never mix.
+
+B       ?= build
+CC      ?= gcc
+CFLAGS  ?= -O2 -g
+PKGCONF ?= pkg-config
+WERROR  ?=
+SAN     ?=
+FAULT   ?=
+
+VERSION := $(shell sed -n 's/^\#define JUSTALOCK_VERSION "\(.*\)"/\1/p' common/justalock.h)
+
+prefix     ?= /usr
+bindir     ?= $(prefix)/bin
+sbindir    ?= $(prefix)/sbin
+multiarch  := $(shell $(CC) -print-multiarch 2>/dev/null)
+libdir     ?= $(prefix)/$(if $(multiarch),lib/$(multiarch),$(if $(wildcard /usr/lib64),lib64,lib))
+libexecdir ?= $(prefix)/libexec
+includedir ?= $(prefix)/include
+mandir     ?= $(prefix)/share/man
+datadir    ?= $(prefix)/share
+sysconfdir ?= /etc
+pamdir     ?= $(libdir)/security
+slurmdir   ?= $(firstword $(wildcard /usr/lib/$(multiarch)/slurm-wlm) $(libdir)/slurm)
+
+pkg_cflags = $(shell $(PKGCONF) --cflags $(1) 2>/dev/null)
+pkg_libs   = $(shell $(PKGCONF) --libs $(1) 2>/dev/null)
+PKGS       := libcurl json-c libmicrohttpd sqlite3 nettle libseccomp
+CURL_L     := $(call pkg_libs,libcurl)
+JSON_L     := $(call pkg_libs,json-c)
+MHD_L      := $(call pkg_libs,libmicrohttpd)
+SQLITE_L   := $(call pkg_libs,sqlite3)
+NETTLE_L   := $(call pkg_libs,nettle)
+SECCOMP_L  := $(call pkg_libs,libseccomp)
+CMOCKA_L   := $(call pkg_libs,cmocka)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+        -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 \
+        -Wno-missing-field-initializers
+ours_CPPFLAGS := -D_GNU_SOURCE -Icommon -MMD -MP $(call pkg_cflags,$(PKGS))
+ours_CFLAGS   := -std=gnu11 -fPIC -fvisibility=hidden -pthread $(WARN) \
+                 $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) $(FAULT)
+ours_LDFLAGS  := -Wl,-z,relro,-z,now -Wl,--as-needed -pthread $(if $(SAN),-fsanitize=$(SAN)) $(FAULT)
+HARDEN        := $(if $(SAN)$(FAULT),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
+COMPILE = $(CC) $(ours_CPPFLAGS) $(CPPFLAGS) $(ours_CFLAGS) $(HARDEN) $(CFLAGS)
+LINK    = $(CC) $(ours_CFLAGS) $(CFLAGS) $(ours_LDFLAGS) $(LDFLAGS)
+
+# ---- what is made of what -------------------------------------------------
+
+BASE    := error clock buf log parse
+MODULE  := error clock buf parse wire agent_client
+COMMON  := $(BASE) id secret lease config config_text keeper_wire wire agent_client
+NETWORK := transfer service keeper
+LIBRARY := lock keeper service transfer lease id error clock buf parse
+
+SERVER  := http guard table store_sqlite pages
+AGENT   := watch guard work deadlines
+CLI     := run run_alone run_agent id status list release config
+SLURM   := spank
+
+objs = $(patsubst %,$(B)/obj/%.o,$(1))
+common_objs  := $(call objs,$(addprefix common/,$(COMMON)))
+network_objs := $(call objs,$(addprefix common/,$(NETWORK)))
+library_objs := $(call objs,$(addprefix common/,$(LIBRARY)))
+module_objs  := $(call objs,$(addprefix common/,$(MODULE)))
+server_objs  := $(call objs,$(addprefix modules/server/,$(SERVER)))
+agent_objs   := $(call objs,$(addprefix modules/agent/,$(AGENT)))
+cli_objs     := $(call objs,$(addprefix modules/cli/,$(CLI)))
+slurm_objs   := $(call objs,$(addprefix modules/slurm/,$(SLURM)))
+
+BINS := $(B)/bin/justalock $(B)/bin/justalock-agent $(B)/bin/justalock-server
+KEEPER := $(B)/libexec/justalock/justalock-keeper
+LIBS := $(B)/lib/libjustalock.so.1 $(B)/lib/libjustalock.a
+have_slurm := $(wildcard /usr/include/slurm/spank.h)
+SPANK := $(if $(have_slurm),$(B)/lib/spank_justalock.so)
+
+.PHONY: all
+all: $(BINS) $(KEEPER) $(LIBS) $(SPANK)
+	$(if $(have_slurm),,@echo 'note: slurm/spank.h is missing, spank_justalock.so is not built')
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) -c -o $@ $<
+
+$(B)/libcommon.a: $(common_objs)
+	@rm -f $@; $(AR) rcs $@ $^
+
+$(B)/bin/justalock: $(call objs,modules/cli/main) $(cli_objs) $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(JSON_L) $(NETTLE_L)
+
+$(KEEPER): $(call objs,modules/agent/keeper_main modules/agent/keeper_jail) $(network_objs) $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(CURL_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
+
+$(B)/bin/justalock-agent: $(call objs,modules/agent/main) $(agent_objs) $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(JSON_L) $(NETTLE_L)
+
+$(B)/bin/justalock-server: $(call objs,modules/server/main) $(server_objs) $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L)
+
+$(B)/lib/libjustalock.so.1: $(library_objs) common/libjustalock.map
+	@mkdir -p $(@D)
+	$(LINK) -shared -Wl,-soname,libjustalock.so.1 -Wl,--version-script=common/libjustalock.map \
+	    -Wl,-z,defs -o $@ $(library_objs) $(CURL_L) $(JSON_L) $(NETTLE_L)
+	@ln -sf libjustalock.so.1 $(B)/lib/libjustalock.so
+
+$(B)/lib/libjustalock.a: $(library_objs)
+	@mkdir -p $(@D)
+	@rm -f $@; $(AR) rcs $@ $^
+
+$(B)/lib/spank_justalock.so: $(slurm_objs) $(module_objs) modules/slurm/spank.map
+	@mkdir -p $(@D)
+	$(LINK) -shared -Wl,--version-script=modules/slurm/spank.map -o $@ $(slurm_objs) $(module_objs)
+
+# ---- unit tests: tests/unit/test_NAME.c, one per source file ----------------
+
+UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,common/lock) $(server_objs) $(call objs,$(addprefix modules/agent/,$(filter-out guard,$(AGENT))))
+	@rm -f $@; $(AR) rcs $@ $^
+$(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $< $(UNIT_LDFLAGS_$*) $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
+
+.PHONY: unit
+unit: $(UNIT)
+
+.PHONY: check-unit
+check-unit: all unit
+	tests/lib/run-tests $(UNIT)
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+.SECONDARY:

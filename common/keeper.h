@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * keeper.h - one event loop that acquires, waits for, refreshes and releases
+ * any number of locks over few connections. The only part that talks to the
+ * lock service; it knows ids and client ids, never names or the site secret.
+ *
+ * Used three ways: in the justalock-keeper program (behind the messages of
+ * keeper_wire.h, for the agent's guard and for `justalock run`), and in the
+ * thread that libjustalock keeps. Not thread-safe: one thread owns it.
+ */
+#ifndef COMMON_KEEPER_H
+#define COMMON_KEEPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "clock.h"
+#include "id.h"
+#include "lease.h"
+
+#define KEEPER_URL_MAX    511
+#define KEEPER_PATH_MAX   255
+#define KEEPER_SHARE_LEN  16  /* characters: random hex, without NUL */
+#define KEEPER_HOLDER_MAX 120 /* what a service says of a holder */
+#define KEEPER_SINCE_MAX  40  /* "2026-11-23T07:46:09Z" */
+
+/* Where and how a service is spoken to. Empty texts: unset. */
+struct keeper_service {
+    char url[KEEPER_URL_MAX + 1]; /* http:, https:, unix:/path */
+    char ca_file[KEEPER_PATH_MAX + 1];
+    char cert_file[KEEPER_PATH_MAX + 1];
+    char key_file[KEEPER_PATH_MAX + 1];
+    char token[KEEPER_PATH_MAX + 1]; /* bearer token itself, read by root */
+    char proxy[KEEPER_PATH_MAX + 1];
+};
+
+/* One lock to be kept. The share is made by the owner, fresh and random for
+ * each acquisition (id_random_hex), so that a restarted keeper can go on. */
+struct keeper_lock {
+    struct lock_id id;
+    uint8_t client[JUSTALOCK_CLIENT_MAX];
+    size_t client_len; /* 1..64 */
+    char share[KEEPER_SHARE_LEN + 1];
+    char label[JUSTALOCK_LABEL_MAX + 1]; /* may be "" */
+    struct lease_times times;            /* zero fields: defaults */
+    bool reusable_client; /* client id may serve again: no s=1 on a base
+                             service, the lease lapses instead */
+};
+
+enum keeper_event_kind {
+    KEEPER_GRANTED,  /* first grant, confirmed: t0, token, fresh */
+    KEEPER_EXTENDED, /* refreshed: t0 */
+    KEEPER_BUSY,     /* another holds it: holder, since where known. Sent on
+                        the first 409 and when the holder changes; for a try
+                        (wait_ms 0) it is final */
+    KEEPER_TROUBLE,  /* the service does not answer; still trying. Sent once
+                        per outage; status NET, PROTO or DENIED, text why */
+    KEEPER_LOST,     /* was held, is lost; final but for keeper_release */
+    KEEPER_TIMEOUT,  /* the wait ended without a grant; final. status HELD if
+                        the last usable answer was 409, else NET/... ; the
+                        share has been (or is being) given back */
+    KEEPER_RELEASED  /* keeper_release is done; final. status OK: given back;
+                        NET: not confirmed, the lease may run until t0+L */
+};
+
+struct keeper_event {
+    uint64_t handle;
+    enum keeper_event_kind kind;
+    enum justalock_status status;
+    struct clock_time t0;
+    bool has_features; /* the service named features: margin 250 ms */
+    bool has_token;
+    bool was_renewed; /* GRANTED: the service said that this client id held
+                         the lock already (another node's share) */
+    uint64_t token;
+    char holder[KEEPER_HOLDER_MAX + 1];
+    char since[KEEPER_SINCE_MAX + 1];
+    char text[240];
+};
+
+/* Called from within keeper_run; may call the keeper_ functions. */
+typedef void keeper_event_fn(void *arg, const struct keeper_event *event);
+
+struct keeper;
+
+/*
+ * seed: for jitter; 0 takes getrandom. user_agent: e.g. "justalock/0.1.0".
+ * Calls curl_global_init once per process (pthread_once).
+ */
+enum justalock_status keeper_new(keeper_event_fn *fn, void *arg,
+                                 struct keeper **ret_keeper,
+                                 struct justalock_error *err) JUSTALOCK_MUST;
+/* Stops at once and frees; nothing is released at the service. */
+void keeper_free(struct keeper *k);
+
+/*
+ * Begin to acquire. wait_ms: 0 asks once (a bounded number of attempts where
+ * the service does not answer, within one attempt_ms), > 0 at most so long,
+ * < 0 for ever. Handles are the owner's, unique among those not final. STATE
+ * for a handle in use, ARG for values out of range. Copies all.
+ */
+enum justalock_status keeper_acquire(struct keeper *k, uint64_t handle,
+                                     const struct keeper_service *service,
+                                     const struct keeper_lock *lock,
+                                     int64_t wait_ms,
+                                     struct justalock_error *err)
+    JUSTALOCK_MUST;
+
+/* Go on with a lease that was granted at t0 (this boot): refresh at once. */
+enum justalock_status keeper_adopt(struct keeper *k, uint64_t handle,
+                                   const struct keeper_service *service,
+                                   const struct keeper_lock *lock,
+                                   struct clock_time t0,
+                                   struct justalock_error *err) JUSTALOCK_MUST;
+
+/*
+ * Give the lock back, or abandon an acquisition; at any time after acquire.
+ * Nothing of the handle is in flight when RELEASED comes. Bounded by
+ * limit_ms. Unknown handles are answered RELEASED, status STATE.
+ */
+void keeper_release(struct keeper *k, uint64_t handle, int64_t limit_ms);
+
+/* What the service shows of a lock, to anyone. */
+struct keeper_view {
+    bool known; /* the service can tell (has /v1/locks) */
+    bool held;
+    bool has_token;
+    uint64_t token;
+    unsigned shares;
+    unsigned waiters;
+    int64_t expires_ms; /* from now; -1 unknown */
+    char holder[KEEPER_HOLDER_MAX + 1];
+    char since[KEEPER_SINCE_MAX + 1];
+};
+typedef void keeper_view_fn(void *arg, uint64_t handle,
+                            enum justalock_status status, const char *text,
+                            const struct keeper_view *view);
+/* GET /v1/locks/<id>; the answer comes through fn, within limit_ms. */
+enum justalock_status keeper_query(struct keeper *k, uint64_t handle,
+                                   const struct keeper_service *service,
+                                   const struct lock_id *id, int64_t limit_ms,
+                                   keeper_view_fn *fn, void *arg,
+                                   struct justalock_error *err) JUSTALOCK_MUST;
+
+/*
+ * One pass: wait at most max_ms for network, timers or `fd` (-1: none) being
+ * readable, and do what is due. Returns true if fd is readable.
+ */
+bool keeper_run(struct keeper *k, int fd, int64_t max_ms);
+
+/* Handles that are not final. */
+size_t keeper_count(const struct keeper *k);
+
+#endif
