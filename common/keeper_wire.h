@@ -13,6 +13,8 @@
 #ifndef COMMON_KEEPER_WIRE_H
 #define COMMON_KEEPER_WIRE_H
 
+#include <sys/types.h>
+
 #include "buf.h"
 #include "keeper.h"
 
