@@ -133,6 +133,82 @@ unit: $(UNIT)
 check-unit: all unit
 	tests/lib/run-tests $(UNIT)
 
+# ---- the README's two commands: they install what is missing, then start
+# again, since what was missing is looked up when make starts -----------------
+
+.PHONY: demo check deps
+deps:
+	packaging/deps build
+demo:
+	packaging/deps test
+	$(MAKE) all
+	B=$(B) tests/demo.sh
+check:
+	packaging/deps test
+	$(MAKE) all unit programs
+	$(MAKE) check-run
+
+# Test programs that are not unit tests: helpers of the shell tests.
+PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
+SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/agent/*.sh tests/slurm/*.sh tests/examples/*.sh))
+.PHONY: programs check-run check-style
+programs: $(PROGRAMS)
+$(filter-out $(B)/tests/unit/%,$(PROGRAMS)): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $< $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
+check-run: all unit programs
+	B=$(B) tests/lib/run-tests tests/lib/check-style $(UNIT) $(SHELL_TESTS)
+check-style:
+	tests/lib/run-tests tests/lib/check-style
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+# ---- install ----------------------------------------------------------------
+
+MAN := $(wildcard common/*.[1-8] modules/*/*.[1-8] config/*.[1-8])
+INSTALL = install -D
+.PHONY: install uninstall format
+install: all
+	$(INSTALL) -m 755 $(B)/bin/justalock $(DESTDIR)$(bindir)/justalock
+	$(INSTALL) -m 755 $(B)/bin/justalock-agent $(DESTDIR)$(sbindir)/justalock-agent
+	$(INSTALL) -m 755 $(B)/bin/justalock-server $(DESTDIR)$(sbindir)/justalock-server
+	$(INSTALL) -m 755 $(KEEPER) $(DESTDIR)$(libexecdir)/justalock/justalock-keeper
+	$(INSTALL) -m 644 $(B)/lib/libjustalock.so.1 $(DESTDIR)$(libdir)/libjustalock.so.1
+	ln -sf libjustalock.so.1 $(DESTDIR)$(libdir)/libjustalock.so
+	$(INSTALL) -m 644 $(B)/lib/libjustalock.a $(DESTDIR)$(libdir)/libjustalock.a
+	$(INSTALL) -m 644 common/justalock.h $(DESTDIR)$(includedir)/justalock.h
+	mkdir -p $(DESTDIR)$(libdir)/pkgconfig
+	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(VERSION)|' \
+	    packaging/justalock.pc.in > $(DESTDIR)$(libdir)/pkgconfig/justalock.pc
+	$(if $(SPANK),$(INSTALL) -m 755 $(SPANK) $(DESTDIR)$(slurmdir)/spank_justalock.so)
+	$(INSTALL) -m 644 config/justalock.json $(DESTDIR)$(datadir)/justalock/justalock.json
+	$(INSTALL) -m 644 config/justalock.schema.json $(DESTDIR)$(datadir)/justalock/justalock.schema.json
+	$(INSTALL) -m 755 config/healthcheck.sh $(DESTDIR)$(datadir)/justalock/healthcheck.sh
+	$(INSTALL) -m 644 config/plugstack.conf.d/justalock.conf $(DESTDIR)$(datadir)/justalock/plugstack.conf.d/justalock.conf
+	for m in $(MAN); do $(INSTALL) -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$$(basename $$m); done
+uninstall:
+	rm -f $(DESTDIR)$(bindir)/justalock $(DESTDIR)$(sbindir)/justalock-agent \
+	    $(DESTDIR)$(sbindir)/justalock-server $(DESTDIR)$(libdir)/libjustalock.* \
+	    $(DESTDIR)$(includedir)/justalock.h $(DESTDIR)$(libdir)/pkgconfig/justalock.pc \
+	    $(DESTDIR)$(slurmdir)/spank_justalock.so
+	rm -rf $(DESTDIR)$(libexecdir)/justalock $(DESTDIR)$(datadir)/justalock
+	for m in $(MAN); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$$(basename $$m); done
+
+.PHONY: help
+help:
+	@echo 'make             build everything into $(B)/'
+	@echo 'make demo        install what is missing, build, show Slurm jobs taking turns'
+	@echo 'make check       install what is missing, build, run all tests'
+	@echo 'make check-unit  the unit tests alone'
+	@echo 'make check-style layering, banned calls, format, manuals'
+	@echo 'make check-asan  the tests on an ASan+UBSan build (in build/asan)'
+	@echo 'make check-tsan  the library under ThreadSanitizer (in build/tsan)'
+	@echo 'make check-fuzz  each fuzz target for FUZZ_SECONDS (clang)'
+	@echo 'make bench       ratios to flock, etcdctl, etcd (installs etcd)'
+	@echo 'make install     DESTDIR= prefix=/usr sysconfdir=/etc slurmdir=...'
+	@echo 'make format      clang-format over all sources'
+	@echo 'variables        B=$(B) CC=$(CC) WERROR=1 SAN=address,undefined'
+
 .PHONY: clean
 clean:
 	rm -rf build
