@@ -11,9 +11,10 @@
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /*
- * Fill err (may be NULL) with status and a formatted text, control characters
- * replaced by '?', cut at the buffer's end on a whole UTF-8 character; returns
- * status, so that a caller can write `return error_set(err, ...)`.
+ * Fill err (may be NULL) with status and a formatted text; control characters
+ * and what is not UTF-8 become '?'; cut at the buffer's end on a whole UTF-8
+ * character; returns status, so that a caller can write `return error_set(err,
+ * ...)`.
  */
 enum justalock_status error_set(struct justalock_error *err,
                                 enum justalock_status status, const char *fmt,

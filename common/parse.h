@@ -43,6 +43,12 @@ enum justalock_status parse_name(const char *text, const char *what,
 /* Valid UTF-8 (no overlong forms, no surrogates), no control characters. */
 bool parse_is_clean_text(const char *text, size_t len);
 
+/* Bytes of the valid UTF-8 character at text, 0 where there is none. */
+size_t parse_utf8_char(const char *text, size_t len);
+
+/* Make text clean: every byte that keeps it from that becomes '?'. */
+void parse_mask_unclean(char *text);
+
 /* A signal's name with or without SIG, or its number; 0: unknown. */
 int parse_signal(const char *text);
 /* "TERM" for SIGTERM; "?" for an unknown one. */
