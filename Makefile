@@ -53,7 +53,8 @@ BASE    := error clock buf log parse
 MODULE  := error clock buf parse wire agent_client
 COMMON  := $(BASE) id secret lease config config_text keeper_wire wire agent_client
 NETWORK := transfer service keeper
-LIBRARY := lock keeper service transfer lease id error clock buf parse
+LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
+LIBRARY := $(LOCK) keeper service transfer lease id error clock buf parse
 
 SERVER  := http guard table store_sqlite pages
 AGENT   := watch guard work deadlines
@@ -106,7 +107,7 @@ $(B)/bin/justalock-server: $(call objs,modules/server/main) $(server_objs) $(B)/
 $(B)/lib/libjustalock.so.1: $(library_objs) common/libjustalock.map
 	@mkdir -p $(@D)
 	$(LINK) -shared -Wl,-soname,libjustalock.so.1 -Wl,--version-script=common/libjustalock.map \
-	    -Wl,-z,defs -o $@ $(library_objs) $(CURL_L) $(JSON_L) $(NETTLE_L)
+	    -Wl,-z,defs -Wl,-z,nodelete -o $@ $(library_objs) $(CURL_L) $(JSON_L) $(NETTLE_L)
 	@ln -sf libjustalock.so.1 $(B)/lib/libjustalock.so
 
 $(B)/lib/libjustalock.a: $(library_objs)
@@ -120,7 +121,7 @@ $(B)/lib/spank_justalock.so: $(slurm_objs) $(module_objs) modules/slurm/spank.ma
 # ---- unit tests: tests/unit/test_NAME.c, one per source file ----------------
 
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,common/lock) $(server_objs) $(call objs,$(addprefix modules/agent/,$(filter-out guard,$(AGENT))))
+$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(call objs,$(addprefix modules/agent/,$(filter-out guard,$(AGENT))))
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	@mkdir -p $(@D)
