@@ -29,9 +29,11 @@ struct lease_times {
 
 /*
  * Put defaults into the zero fields and check that all of them fit: an
- * attempt made at the refresh time must end, with one retry, before TERM is
- * due. ARG with the numbers otherwise. margin: 250 ms for services that name
- * their features (millisecond expiry); else min(1250, max(250, L/4)) ms.
+ * attempt made at the refresh time (with its jitter) must end, with one retry,
+ * before TERM is due. ARG with the numbers otherwise, `times` untouched. Where
+ * the defaults of refresh and attempt do not fit (below 14 s), they shrink.
+ * margin: 250 ms for services that name their features (millisecond expiry);
+ * else min(1250, max(250, L/4)) ms.
  */
 enum justalock_status lease_times_fill(struct lease_times *times,
                                        bool has_features,
@@ -62,7 +64,9 @@ struct lease {
     struct clock_time attempt;  /* t0 of the attempt under way */
     bool in_flight;
     unsigned failures; /* attempts that failed since the last success */
+    unsigned polls;    /* conflicts in a row while asking */
     bool ambiguous;    /* an attempt may have been applied unheard */
+    const char *loss;  /* LOST: why; static */
 };
 
 /* What one answer said, reduced to what the lease needs. */
@@ -88,21 +92,33 @@ void lease_init(struct lease *l, const struct lease_times *filled);
 void lease_adopt(struct lease *l, const struct lease_times *filled,
                  struct clock_time t0, struct clock_time now);
 
-/* An attempt begins: t0 = now, read before DNS and connect. */
+/*
+ * An attempt begins: t0 = now, read before DNS and connect. Call lease_tick
+ * with the same now before, and begin only if `next` is still due: from TERM
+ * on no attempt begins (`next` is the deadline then), and one that did all the
+ * same proves no continuity.
+ */
 void lease_attempt(struct lease *l, struct clock_time now);
 
 /*
  * The attempt's answer arrived at `now`. retry_after_ms: from Retry-After, or
  * -1. jitter: a random number 0..65535, from outside so that this is pure.
+ *
+ * A 200 that comes so late that TERM would be due already is no grant: the
+ * lease stays ASKING, `ambiguous`, and the next attempt decides.
  */
 enum lease_verdict lease_answered(struct lease *l, enum lease_answer answer,
                                   struct clock_time now, int64_t retry_after_ms,
                                   uint16_t jitter);
 
-/* Call whenever time may have passed: LOST once D is reached, else WAIT. */
+/*
+ * Call whenever time may have passed: LOST once D is reached, else WAIT. LOST
+ * is final: from then on tick and answered say nothing else.
+ */
 enum lease_verdict lease_tick(struct lease *l, struct clock_time now);
 
-/* The most time the attempt that starts now may take, DNS included, ms. */
+/* The most time the attempt that starts now may take, DNS included, ms;
+ * 1 at least. */
 int64_t lease_attempt_limit_ms(const struct lease *l, struct clock_time now);
 
 /* One sentence fragment saying why the last verdict was LOST; static text. */
