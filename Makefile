@@ -51,7 +51,7 @@ LINK    = $(CC) $(ours_CFLAGS) $(CFLAGS) $(ours_LDFLAGS) $(LDFLAGS)
 
 BASE    := error clock buf log parse
 MODULE  := error clock buf parse wire agent_client
-COMMON  := $(BASE) id secret lease config config_text keeper_wire wire agent_client
+COMMON  := $(BASE) id secret lease config config_text keeper_wire keeper_spawn wire agent_client
 NETWORK := transfer service keeper
 LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
 LIBRARY := $(LOCK) keeper service transfer lease id error clock buf parse
@@ -59,7 +59,7 @@ LIBRARY := $(LOCK) keeper service transfer lease id error clock buf parse
 SERVER  := http guard table store_sqlite pages
 AGENT   := watch guard work deadlines
 CLI     := run run_alone run_agent id status list release config
-SLURM   := spank
+SLURM   := spank_justalock spank_options spank_submit spank_script spank_task spank_wait
 
 objs = $(patsubst %,$(B)/obj/%.o,$(1))
 common_objs  := $(call objs,$(addprefix common/,$(COMMON)))
@@ -127,6 +127,7 @@ $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $< $(UNIT_LDFLAGS_$*) $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
 
+UNIT_LDFLAGS_test_lock := -Wl,--wrap=calloc,--wrap=timerfd_create,--wrap=eventfd,--wrap=pthread_create
 .PHONY: unit
 unit: $(UNIT)
 
@@ -152,8 +153,12 @@ check:
 # Test programs that are not unit tests: helpers of the shell tests.
 PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
 SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/agent/*.sh tests/slurm/*.sh tests/examples/*.sh))
-.PHONY: programs check-run check-style
-programs: $(PROGRAMS)
+EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
+.PHONY: programs check-run check-style check-asan check-tsan
+programs: $(PROGRAMS) $(EXAMPLES)
+$(EXAMPLES): $(B)/tests/examples/%: $(B)/obj/tests/examples/%.o $(B)/lib/libjustalock.so.1
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $< -L$(B)/lib -Wl,-rpath,'$$ORIGIN/../../lib' -ljustalock
 $(filter-out $(B)/tests/unit/%,$(PROGRAMS)): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $< $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
@@ -161,6 +166,13 @@ check-run: all unit programs
 	B=$(B) tests/lib/run-tests tests/lib/check-style $(UNIT) $(SHELL_TESTS)
 check-style:
 	tests/lib/run-tests tests/lib/check-style
+check-asan:
+	$(MAKE) B=build/asan SAN=address,undefined check-run
+check-tsan:
+	$(MAKE) B=build/tsan SAN=thread build/tsan/tests/unit/test_lock \
+	    build/tsan/tests/examples/api build/tsan/bin/justalock-server
+	B=build/tsan NO_FORK=1 ONLY_API=1 TSAN_OPTIONS=halt_on_error=0:exitcode=66 \
+	    tests/lib/run-tests build/tsan/tests/unit/test_lock tests/examples/lock.sh
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
 
