@@ -176,6 +176,23 @@ check-tsan:
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
 
+# ---- bench: BENCH="run handover server agent slurm", or some of them ---------
+
+BENCHES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))
+BENCH_LDFLAGS_stamp := -static
+BENCH_LDFLAGS_mhd_echo := $(MHD_L)
+BENCH_LDFLAGS_hold_many := $(B)/libcommon.a
+.PHONY: bench bench-run
+$(B)/tests/bench/hold_many: $(B)/libcommon.a
+$(BENCHES): $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $< $(BENCH_LDFLAGS_$*)
+bench:
+	packaging/deps bench
+	$(MAKE) bench-run
+bench-run: all $(BENCHES)
+	B=$(B) tests/bench/bench.sh $(BENCH)
+
 # ---- install ----------------------------------------------------------------
 
 MAN := $(wildcard common/*.[1-8] modules/*/*.[1-8] config/*.[1-8])

@@ -1,0 +1,331 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# make bench: what justalock costs beside its peers, as ratios in one run.
+#
+#   tests/bench/bench.sh [PART...]    run handover server agent slurm
+#
+# Every value is a median over rounds; in a round, ours and the peer's run in
+# turn, and a ratio is one of the same round, so that what else the machine
+# does falls on both. "min..max" is over the rounds. All of it runs in private
+# mount, pid and network namespaces on the loopback, with state on the disk
+# that holds $B. The table goes to $B/bench.md. Needs root, etcd, flock.
+#
+# ROUNDS (7), SECONDS_EACH (1, of server load), WINDOW (30, agent's CPU): less
+# is quicker and less sure.
+
+set -u
+B=$(cd "${B:-build}" && pwd) || exit 1
+T=$B/tests/bench
+ROUNDS=${ROUNDS:-7}
+SECONDS_EACH=${SECONDS_EACH:-1}
+WINDOW=${WINDOW:-30}
+PATH=$PATH:/usr/sbin:/sbin
+J=$B/bin/justalock
+[ $# -gt 0 ] || set -- run handover server agent slurm
+
+if [ -z "${BENCH_PRIVATE:-}" ]; then
+    dir=$(mktemp -d "$B/bench.XXXXXX") || exit 1
+    BENCH_PRIVATE=$dir unshare --mount --pid --net --uts --fork \
+        --kill-child=KILL --mount-proc /bin/sh "$0" "$@" &
+    pid=$!
+    trap 'kill -KILL $pid' INT TERM HUP
+    wait $pid
+    rc=$?
+    rm -rf "$dir"
+    # The harness for Slurm makes namespaces of its own.
+    case " $* " in
+    *" slurm "*)
+        B=$B ROUNDS=$ROUNDS tests/bench/slurm.sh </dev/null || rc=1
+        ;;
+    esac
+    [ ! -e "$B/bench.md" ] || cat "$B/bench.md"
+    exit $rc
+fi
+
+dir=$BENCH_PRIVATE
+url=http://127.0.0.1:7171/
+export ETCDCTL_API=3 JUSTALOCK_URL=$url JUSTALOCK_CONFIG=$dir/justalock.json
+
+say() { echo "bench: $*" >&2; }
+wait_for() { # SECONDS COMMAND...
+    left=$(($1 * 20))
+    shift
+    while ! "$@" >/dev/null 2>&1; do
+        left=$((left - 1))
+        [ "$left" -gt 0 ] || return 1
+        sleep 0.05
+    done
+}
+# row MEASURED VALUE PEER RATIO TARGET
+row() { echo "| $1 | $2 | $3 | $4 | $5 |" >>"$B/bench.md"; }
+# median min max of the numbers on stdin
+spread() {
+    sort -g | awk '{ v[NR] = $1 } END { if (NR) printf "%.4g %.4g %.4g\n",
+        NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2,
+        v[1], v[NR] }'
+}
+# "median (min..max) UNIT" of "median min max"
+show() { # UNIT MEDIAN MIN MAX
+    echo "$2${1:+ $1} ($3..$4)"
+}
+of() { # FILE NAME -> "median min max" of timeit's line
+    awk -v n="$2" '$1 == n { print $2, $3, $4 }' "$1"
+}
+
+# ---- what is measured against -----------------------------------------------
+
+start_server() {
+    [ -z "${server:-}" ] || return 0
+    "$B/bin/justalock-server" --listen 127.0.0.1:7171 \
+        --listen "unix:$dir/server.sock" --state "$dir/state" \
+        >"$dir/server.log" 2>&1 &
+    server=$!
+    wait_for 10 test -S "$dir/server.sock" || {
+        cat "$dir/server.log" >&2
+        exit 1
+    }
+}
+start_etcd() {
+    [ -z "${etcd:-}" ] || return 0
+    etcd --data-dir "$dir/etcd" --log-level error \
+        --listen-client-urls http://127.0.0.1:2379 \
+        --advertise-client-urls http://127.0.0.1:2379 \
+        --listen-peer-urls http://127.0.0.1:2380 >"$dir/etcd.log" 2>&1 &
+    etcd=$!
+    wait_for 20 etcdctl endpoint health || {
+        cat "$dir/etcd.log" >&2
+        exit 1
+    }
+}
+start_agent() {
+    [ -z "${agent:-}" ] || return 0
+    "$B/bin/justalock-agent" --config "$JUSTALOCK_CONFIG" \
+        --socket /run/justalock/agent.sock --state /run/justalock/state \
+        >"$dir/agent.log" 2>&1 &
+    agent=$!
+    wait_for 10 "$J" list || {
+        cat "$dir/agent.log" >&2
+        exit 1
+    }
+}
+agent_usable() {
+    [ -x "$B/bin/justalock-agent" ] && start_agent
+}
+
+# ---- 1: a command with a lock --------------------------------------------------
+
+part_run() {
+    start_server
+    start_etcd
+    say "run: $ROUNDS rounds of 10 commands each"
+    "$T/timeit" "$ROUNDS" 10 \
+        alone "$J" run --no-agent x true , \
+        etcdctl etcdctl lock x -- true , \
+        flock flock "$dir/x" true , \
+        true true >"$dir/run" || return 1
+    # shellcheck disable=SC2046
+    row "\`justalock run x true\`, network in its own process" \
+        "$(show ms $(of "$dir/run" alone))" \
+        "etcdctl lock $(show ms $(of "$dir/run" etcdctl))" \
+        "$(show '' $(of "$dir/run" alone/etcdctl))" "at most 0.5"
+    start_agent
+    "$T/timeit" "$ROUNDS" 10 \
+        agent "$J" run x true , \
+        flock flock "$dir/x" true >"$dir/run2" || return 1
+    # shellcheck disable=SC2046
+    row "\`justalock run x true\`, through the agent (root)" \
+        "$(show ms $(of "$dir/run2" agent))" \
+        "flock $(show ms $(of "$dir/run2" flock))" \
+        "$(show '' $(of "$dir/run2" agent/flock))" "at most 1.5"
+    # shellcheck disable=SC2046
+    row "the same without the agent" "$(show ms $(of "$dir/run" alone))" \
+        "flock $(show ms $(of "$dir/run" flock))" \
+        "$(show '' $(of "$dir/run" alone/flock))" "-"
+}
+
+# ---- 2: handover ------------------------------------------------------------------
+
+waiting_alone() {
+    "$J" status --json hand |
+        awk -v want="$1" 'match($0, /"waiters": *[0-9]+/) {
+            n = substr($0, RSTART, RLENGTH); sub(/.*[: ]/, "", n)
+            if (n + 0 >= want) found = 1 } END { exit !found }'
+}
+waiting_agent() {
+    [ "$("$J" list --json | grep -o '"waiting"' | wc -l)" -ge "$1" ]
+}
+waiting_etcdctl() {
+    [ "$(etcdctl get --prefix --keys-only hand | grep -c '^hand/')" -gt "$1" ]
+}
+lock_alone() { exec "$J" run --no-agent hand "$@"; }
+lock_agent() { exec "$J" run hand "$@"; }
+lock_etcdctl() { exec etcdctl lock hand -- "$@"; }
+
+# One chain: a holder, WAITERS behind it; the gaps in ms, one a line.
+chain() { # WHO WAITERS
+    rm -f "$dir/stamps" "$dir/gate"
+    mkfifo "$dir/gate"
+    ("lock_$1" "$T/stamp" "$dir/stamps" "$dir/gate") </dev/null 2>/dev/null &
+    pids=$!
+    wait_for 20 test -e "$dir/stamps" || return 1
+    n=0
+    while [ "$n" -lt "$2" ]; do
+        ("lock_$1" "$T/stamp" "$dir/stamps") </dev/null 2>/dev/null &
+        pids="$pids $!"
+        n=$((n + 1))
+    done
+    wait_for 30 "waiting_$1" "$2" || {
+        say "handover: $1: the waiters did not all queue"
+        # shellcheck disable=SC2086
+        kill $pids
+        return 1
+    }
+    sleep 0.2 # all of them idle
+    echo >"$dir/gate"
+    # shellcheck disable=SC2086
+    wait $pids
+    sort -n "$dir/stamps" | awk 'NR > 1 { printf "%.3f\n", ($1 - end) / 1e6 }
+        { end = $2 }'
+}
+part_handover() {
+    start_server
+    start_etcd
+    who="alone etcdctl"
+    ! agent_usable || who="alone agent etcdctl"
+    for waiters in 2 32; do
+        chains=$ROUNDS
+        [ "$waiters" -eq 2 ] || chains=$(((ROUNDS + 1) / 2))
+        say "handover: $waiters waiters, $chains rounds"
+        for w in $who; do : >"$dir/$w.all" && : >"$dir/$w.med"; done
+        while [ "$chains" -gt 0 ]; do
+            for w in $who; do
+                chain "$w" "$waiters" >"$dir/gaps" || return 1
+                cat "$dir/gaps" >>"$dir/$w.all"
+                spread <"$dir/gaps" >>"$dir/$w.med"
+            done
+            chains=$((chains - 1))
+        done
+        for w in $who; do
+            [ "$w" != etcdctl ] || continue
+            paste -d ' ' "$dir/$w.med" "$dir/etcdctl.med" |
+                awk '{ print $1 / $4 }' | spread >"$dir/ratio"
+            # shellcheck disable=SC2046
+            row "handover, $waiters waiters, $w" \
+                "$(show ms $(spread <"$dir/$w.all"))" \
+                "etcdctl lock $(show ms $(spread <"$dir/etcdctl.all"))" \
+                "$(show '' $(cat "$dir/ratio"))" "2 ms; at most 1"
+        done
+    done
+}
+
+# ---- 3: the server ------------------------------------------------------------------
+
+load() { # PORT CONNECTIONS MODE
+    "$T/load" "$1" "$2" "$SECONDS_EACH" "$3" | tee -a "$dir/load.log" |
+        cut -d' ' -f1
+}
+# versus TEXT TARGET OUR_MODE PEER PEER_PORT PEER_MODE
+versus() {
+    for c in 2 64; do
+        : >"$dir/ours" && : >"$dir/peer"
+        n=$ROUNDS
+        while [ "$n" -gt 0 ]; do
+            load 7171 $c "$3" >>"$dir/ours"
+            load "$5" $c "$6" >>"$dir/peer"
+            n=$((n - 1))
+        done
+        paste -d ' ' "$dir/ours" "$dir/peer" | awk '{ print $1 / $2 }' |
+            spread >"$dir/ratio"
+        # shellcheck disable=SC2046
+        row "server: $1, $c connections" \
+            "$(show /s $(spread <"$dir/ours"))" \
+            "$4 $(show /s $(spread <"$dir/peer"))" \
+            "$(show '' $(cat "$dir/ratio"))" "$2"
+    done
+}
+part_server() {
+    start_server
+    start_etcd
+    "$T/mhd_echo" 7172 &
+    echo=$!
+    wait_for 5 "$T/load" 7172 1 0.01 refresh
+    say "server: 4 pairs of $ROUNDS rounds of $SECONDS_EACH s"
+    versus refreshes "at least 0.8" refresh "libmicrohttpd echo" 7172 refresh
+    versus "durable new grants" "at least 3 at 64" grant \
+        "etcd JSON put" 2379 put
+    kill $echo
+    wait $echo 2>/dev/null
+}
+
+# ---- 4: a thousand locks in an agent ---------------------------------------------------
+
+ticks() { # PID: user and system time in clock ticks
+    sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'
+}
+memory() { # PID: "RSS PSS" in kB
+    awk '/^Rss:/ { r = $2 } /^Pss:/ { p = $2 } END { print r, p }' \
+        "/proc/$1/smaps_rollup"
+}
+name_of() {
+    if [ "$1" = "$agent" ]; then
+        echo watch
+    elif readlink "/proc/$1/exe" | grep -q keeper; then
+        echo keeper
+    else
+        echo guard
+    fi
+}
+part_agent() {
+    start_server
+    start_agent
+    say "agent: 1000 held locks, then $WINDOW s"
+    "$T/hold_many" /run/justalock/agent.sock 1000 >"$dir/hold" 2>&1 &
+    hold=$!
+    wait_for 60 grep -q held "$dir/hold" || {
+        cat "$dir/hold" "$dir/agent.log" >&2
+        return 1
+    }
+    sleep 2 # the first seconds' work is over
+    pids="$agent $(pgrep -P "$agent" | tr '\n' ' ')"
+    for p in $pids; do eval "t_$p=\$(ticks $p)"; done
+    sleep "$WINDOW"
+    hz=$(getconf CLK_TCK)
+    total=0 rss=0 pss=0 each=
+    for p in $pids; do
+        eval "t=\$((\$(ticks $p) - t_$p))"
+        # shellcheck disable=SC2046
+        set -- $(memory "$p")
+        total=$((total + t)) rss=$((rss + $1)) pss=$((pss + $2))
+        each="$each$(name_of "$p") $(($1 / 1024)).$(($1 % 1024 * 10 / 1024))/$(($2 / 1024)).$(($2 % 1024 * 10 / 1024)), "
+    done
+    # 60 s leases, refreshed every 20 s
+    us=$(awk "BEGIN { printf \"%.0f\", $total / $hz / (1000 * $WINDOW / 20) * 1e6 }")
+    row "agent: 1,000 held locks, CPU of all three" "$us us per refresh" \
+        "-" "$(awk "BEGIN { printf \"%.2f %% of a core\", 100 * $total / $hz / $WINDOW }")" "-"
+    row "agent: 1,000 held locks, RSS/PSS in MB" "${each%, }" "-" \
+        "together $((rss / 1024))/$((pss / 1024)) MB" "under 16 MB"
+    kill $hold
+    wait $hold 2>/dev/null
+}
+
+# ---- all of it -------------------------------------------------------------------------
+
+ip link set lo up || exit 1
+mount -t tmpfs tmpfs /run || exit 1
+mkdir -m 755 /run/justalock
+printf '{"service": {"url": "%s"}}\n' "$url" >"$JUSTALOCK_CONFIG"
+{
+    echo "| measured | justalock | peer | ratio | target |"
+    echo "|---|---|---|---|---|"
+} >"$B/bench.md"
+bad=0
+for part; do
+    [ "$part" != slurm ] || continue
+    "part_$part" || {
+        say "$part failed"
+        row "$part" "failed" "-" "-" "-"
+        bad=1
+    }
+done
+exit $bad
