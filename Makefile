@@ -127,6 +127,9 @@ $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $< $(UNIT_LDFLAGS_$*) $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
 
+UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
+UNIT_LDFLAGS_test_clock := -Wl,--wrap=clock_gettime
+UNIT_LDFLAGS_test_secret := -Wl,--wrap=write,--wrap=fsync
 UNIT_LDFLAGS_test_lock := -Wl,--wrap=calloc,--wrap=timerfd_create,--wrap=eventfd,--wrap=pthread_create
 .PHONY: unit
 unit: $(UNIT)

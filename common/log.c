@@ -2,11 +2,17 @@
 /*
  * log.c - one line to stderr for the programs: one write, no stdio stream, no
  * allocation, errno kept. Never used by the library or the modules.
+ *
+ * A reader that does not read (a stopped journal) must not hold up one who
+ * has deadlines to keep: a line waits a tenth of a second at most, and the
+ * lines after one that was dropped do not wait at all.
  */
 #include "log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +23,12 @@
 #include "parse.h"
 
 #define LINE_MAX_LEN 1024 /* bytes of a line with its newline; cut there */
+#define WAIT_MS      100  /* for a reader that is slow */
 
 static char log_program[32] = "justalock";
 static enum log_level log_most = LOG_LEVEL_INFO;
-static int log_journal;
+static bool log_journal;
+static bool log_stuck; /* the last line was dropped */
 
 static const struct {
     const char *name;
@@ -36,14 +44,14 @@ static const struct {
  * systemd.exec(5): JOURNAL_STREAM is "device:inode" of the stream to the
  * journal; only if it is our stderr does the prefix make sense.
  */
-static int is_journal(void)
+static bool is_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");
     struct stat st;
     char want[48];
 
     if (stream == NULL || fstat(STDERR_FILENO, &st) != 0)
-        return 0;
+        return false;
     (void)snprintf(want, sizeof(want), "%ju:%ju", (uintmax_t)st.st_dev,
                    (uintmax_t)st.st_ino);
     return strcmp(stream, want) == 0;
@@ -54,6 +62,26 @@ void log_open(const char *program, enum log_level most)
     (void)snprintf(log_program, sizeof(log_program), "%s", program);
     log_most = most;
     log_journal = is_journal();
+}
+
+/*
+ * A line is shorter than PIPE_BUF, so it does not block where POLLOUT is said.
+ * Not written where the reader is gone (POLLERR): that would be a SIGPIPE. A
+ * log that cannot be written has nowhere to be reported.
+ */
+static void write_line(const char *line, size_t len)
+{
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    int n;
+
+    do
+        n = poll(&p, 1, log_stuck ? 0 : WAIT_MS);
+    while (n < 0 && errno == EINTR && !log_stuck);
+    log_stuck = n <= 0;
+    if (log_stuck || (p.revents & (POLLERR | POLLNVAL)) != 0)
+        return;
+    while (write(STDERR_FILENO, line, len) < 0 && errno == EINTR)
+        ;
 }
 
 PRINTF_LIKE(2, 0)
@@ -83,9 +111,7 @@ static void log_line(enum log_level level, const char *fmt, va_list ap)
     if (len == sizeof(line) - 1)
         len--;
     line[len++] = '\n';
-    /* A log that cannot be written has nowhere to be reported. */
-    while (write(STDERR_FILENO, line, len) < 0 && errno == EINTR)
-        ;
+    write_line(line, len);
     errno = saved;
 }
 
