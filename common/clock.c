@@ -10,21 +10,54 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MS_PER_S  1000
+#define NS_PER_S  INT64_C(1000000000)
 #define NS_PER_MS 1000000
+#define TRIES     16
 
 /*
- * Neither clock can fail on a kernel that we run on (BOOTTIME: 2.6.39,
+ * None of these clocks can fail on a kernel that we run on (BOOTTIME: 2.6.39,
  * RAW: 2.6.28). Were one to fail all the same, the time must not stand still
  * at an old value: INT64_MAX makes every deadline count as reached.
  */
-static int64_t read_ms(clockid_t which)
+static int64_t read_ns(clockid_t which)
 {
     struct timespec ts;
 
     if (clock_gettime(which, &ts) != 0)
         return INT64_MAX;
-    return (int64_t)ts.tv_sec * MS_PER_S + ts.tv_nsec / NS_PER_MS;
+    return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+static int64_t to_ms(int64_t ns)
+{
+    return ns == INT64_MAX ? ns : ns / NS_PER_MS;
+}
+
+/*
+ * BOOTTIME, and how long the machine has slept since it booted: BOOTTIME and
+ * MONOTONIC are slewed alike and differ by just that. The two are not read at
+ * once, so we read again if we were kept waiting in between for a
+ * millisecond; were we each time, the last reading has to do.
+ */
+static int64_t read_boot_ns(int64_t *ret_asleep_ns)
+{
+    int64_t boot, before, after;
+
+    for (int i = 0; i < TRIES; i++) {
+        before = read_ns(CLOCK_MONOTONIC);
+        boot = read_ns(CLOCK_BOOTTIME);
+        after = read_ns(CLOCK_MONOTONIC);
+        if (boot == INT64_MAX || after == INT64_MAX || before == INT64_MAX) {
+            *ret_asleep_ns = 0;
+            return boot;
+        }
+        /* Rather too little than too much: at t0 too much is dangerous, and
+         * what comes later is read again. */
+        *ret_asleep_ns = boot > after ? boot - after : 0;
+        if (after - before < NS_PER_MS)
+            break;
+    }
+    return boot;
 }
 
 /* Saturating: a deadline that is never reached stays so. */
@@ -60,8 +93,13 @@ static int64_t max_ms(int64_t a, int64_t b)
 
 struct clock_time clock_now(void)
 {
-    return (struct clock_time){.boot_ms = read_ms(CLOCK_BOOTTIME),
-                               .raw_ms = read_ms(CLOCK_MONOTONIC_RAW)};
+    int64_t asleep_ns = 0;
+    int64_t boot_ns = read_boot_ns(&asleep_ns);
+    int64_t raw_ns = read_ns(CLOCK_MONOTONIC_RAW);
+
+    return (struct clock_time){
+        .boot_ms = to_ms(boot_ns),
+        .raw_ms = raw_ns == INT64_MAX ? raw_ns : to_ms(raw_ns + asleep_ns)};
 }
 
 struct clock_time clock_add(struct clock_time t, int64_t ms)
@@ -106,7 +144,7 @@ bool clock_is_never(struct clock_time t)
 
 int64_t clock_raw_ms(void)
 {
-    return read_ms(CLOCK_MONOTONIC_RAW);
+    return to_ms(read_ns(CLOCK_MONOTONIC_RAW));
 }
 
 int64_t clock_wall_s(void)

@@ -3,7 +3,9 @@
  * clock.h - the time that leases are counted in.
  *
  * CLOCK_BOOTTIME counts through suspend but is slewed by NTP (up to 8 %);
- * CLOCK_MONOTONIC_RAW is not slewed but stops in suspend. A holder must never
+ * CLOCK_MONOTONIC_RAW is not slewed but stops in suspend, so we add to it the
+ * time asleep (BOOTTIME - MONOTONIC): else a lease of which a part was slept
+ * and a part slewed would be counted short by both. A holder must never
  * believe longer than the service does, so a point in time is a reading of
  * both, time gone by is the larger of the two, time left the smaller. Readings
  * are comparable between the processes of one boot of one machine.
@@ -16,7 +18,7 @@
 
 struct clock_time {
     int64_t boot_ms; /* CLOCK_BOOTTIME, milliseconds */
-    int64_t raw_ms;  /* CLOCK_MONOTONIC_RAW, milliseconds */
+    int64_t raw_ms;  /* CLOCK_MONOTONIC_RAW and the time asleep, ms */
 };
 
 struct clock_time clock_now(void);

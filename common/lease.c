@@ -28,6 +28,7 @@
 #define GRACE_MAX_MS    5000
 #define KILL_MAX_MS     1000
 #define ATTEMPT_MAX_MS  2000
+#define ATTEMPT_MIN_MS  50 /* what is left by shrinking must be of use */
 #define RETRY_FIRST_MS  100
 #define RETRY_ASKING_MS 2000 /* the most while nothing is held */
 #define POLL_FIRST_MS   250  /* after a 409 */
@@ -87,20 +88,26 @@ static bool is_fit(const struct lease_times *times)
 
 /*
  * Lifetimes of a few seconds leave little before TERM: there L/3 and L/6 do
- * not fit, and the fields that nobody set shrink.
+ * not fit, and the fields that nobody set shrink. False, and `times`
+ * untouched, where that does not help.
  */
-static void shrink(struct lease_times *times, bool refresh_free,
+static bool shrink(struct lease_times *times, bool refresh_free,
                    bool attempt_free)
 {
-    int64_t room = term_ms(times) - first_pause_ms(times);
+    struct lease_times t = *times;
+    int64_t room = term_ms(&t) - first_pause_ms(&t);
 
     if (refresh_free && attempt_free)
-        times->refresh_ms = min_ms(times->refresh_ms, term_ms(times) * 2 / 5);
+        t.refresh_ms = min_ms(t.refresh_ms, term_ms(&t) * 2 / 5);
     else if (refresh_free)
-        times->refresh_ms = (room - 2 * times->attempt_ms) * 10 / 11 - 1;
-    room -= times->refresh_ms + (times->refresh_ms + 9) / 10;
+        t.refresh_ms = (room - 2 * t.attempt_ms) * 10 / 11 - 1;
+    room -= t.refresh_ms + (t.refresh_ms + 9) / 10;
     if (attempt_free)
-        times->attempt_ms = min_ms(times->attempt_ms, room / 2);
+        t.attempt_ms = min_ms(t.attempt_ms, room / 2);
+    if (!is_fit(&t) || (attempt_free && t.attempt_ms < ATTEMPT_MIN_MS))
+        return false;
+    *times = t;
+    return true;
 }
 
 static enum justalock_status check_range(const struct lease_times *times,
@@ -152,9 +159,8 @@ enum justalock_status lease_times_fill(struct lease_times *times,
         t.refresh_ms = life / 3;
     if (t.attempt_ms == 0)
         t.attempt_ms = min_ms(ATTEMPT_MAX_MS, life / 6);
-    if (!is_fit(&t))
-        shrink(&t, times->refresh_ms == 0, times->attempt_ms == 0);
-    if (!is_fit(&t))
+    if (!is_fit(&t) &&
+        !shrink(&t, times->refresh_ms == 0, times->attempt_ms == 0))
         return error_set(
             err, JUSTALOCK_ARG,
             "the times do not fit a lifetime of %u s: refresh %" PRId64

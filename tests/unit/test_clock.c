@@ -13,14 +13,33 @@ int __real_clock_gettime(clockid_t which, struct timespec *ts);
 int __wrap_clock_gettime(clockid_t which, struct timespec *ts);
 
 static clockid_t failing_clock = -1;
+static int64_t asleep_ns; /* more than the machine has slept */
+static int64_t slewed_ns; /* BOOTTIME and MONOTONIC are behind by this */
+static int held_up;       /* readings of BOOTTIME after which we wait */
+static int64_t waited_ns;
 
 int __wrap_clock_gettime(clockid_t which, struct timespec *ts)
 {
+    int64_t ns;
+
     if (which == failing_clock) {
         errno = EINVAL;
         return -1;
     }
-    return __real_clock_gettime(which, ts);
+    if (__real_clock_gettime(which, ts) != 0)
+        return -1;
+    ns = ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec + waited_ns;
+    if (which == CLOCK_BOOTTIME)
+        ns += asleep_ns - slewed_ns;
+    if (which == CLOCK_MONOTONIC)
+        ns -= slewed_ns;
+    ts->tv_sec = ns / 1000000000;
+    ts->tv_nsec = ns % 1000000000;
+    if (which == CLOCK_BOOTTIME && held_up > 0) {
+        held_up--;
+        waited_ns += 3000000000;
+    }
+    return 0;
 }
 
 static struct clock_time at(int64_t boot_ms, int64_t raw_ms)
@@ -132,6 +151,36 @@ static void test_unreadable(void **state)
     failing_clock = -1;
 }
 
+/* Asleep for a part, slewed for another: no clock of the two says it all. */
+static void test_asleep_and_slewed(void **state)
+{
+    struct clock_time before = clock_now();
+
+    (void)state;
+    asleep_ns = INT64_C(30000000000);
+    slewed_ns = INT64_C(2000000000);
+    assert_in_range(clock_elapsed_ms(before, clock_now()), 30000, 35000);
+    assert_in_range(clock_now().boot_ms - before.boot_ms, 28000, 29999);
+    assert_in_range(clock_now().raw_ms - before.raw_ms, 30000, 35000);
+    asleep_ns = slewed_ns = 0;
+}
+
+/* Kept waiting between two readings: that is no sleep, and is not counted
+ * twice nor left out. */
+static void test_held_up(void **state)
+{
+    struct clock_time before = clock_now();
+
+    (void)state;
+    held_up = 3;
+    assert_in_range(clock_elapsed_ms(before, clock_now()), 9000, 11000);
+    held_up = 1000; /* each time: it ends all the same */
+    waited_ns = 0;
+    assert_in_range(clock_elapsed_ms(before, clock_now()), 45000, 50000);
+    held_up = 0;
+    waited_ns = 0;
+}
+
 static void test_boot_id(void **state)
 {
     char id[38], again[37];
@@ -149,10 +198,16 @@ static void test_boot_id(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_now),        cmocka_unit_test(test_add),
-        cmocka_unit_test(test_elapsed),    cmocka_unit_test(test_left),
-        cmocka_unit_test(test_min),        cmocka_unit_test(test_never),
-        cmocka_unit_test(test_unreadable), cmocka_unit_test(test_boot_id),
+        cmocka_unit_test(test_now),
+        cmocka_unit_test(test_add),
+        cmocka_unit_test(test_elapsed),
+        cmocka_unit_test(test_left),
+        cmocka_unit_test(test_min),
+        cmocka_unit_test(test_never),
+        cmocka_unit_test(test_unreadable),
+        cmocka_unit_test(test_asleep_and_slewed),
+        cmocka_unit_test(test_held_up),
+        cmocka_unit_test(test_boot_id),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
