@@ -52,9 +52,9 @@ LINK    = $(CC) $(ours_CFLAGS) $(CFLAGS) $(ours_LDFLAGS) $(LDFLAGS)
 BASE    := error clock buf log parse
 MODULE  := error clock buf parse wire agent_client
 COMMON  := $(BASE) id secret lease config config_text keeper_wire keeper_spawn wire agent_client
-NETWORK := transfer service keeper
+NETWORK := transfer transfer_easy service service_view keeper keeper_ask keeper_give keeper_gate keeper_timer
 LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
-LIBRARY := $(LOCK) keeper service transfer lease id error clock buf parse
+LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse
 
 SERVER  := http guard table store_sqlite pages
 AGENT   := watch guard work deadlines
@@ -137,6 +137,30 @@ unit: $(UNIT)
 .PHONY: check-unit
 check-unit: all unit
 	tests/lib/run-tests $(UNIT)
+
+# ---- fuzzing: tests/fuzz/fuzz_NAME.c, by clang, objects of their own ---------
+# A target that needs more than common/ names it: $(B)/fuzz_X: $(call objs,...)
+
+FUZZ_SECONDS ?= 10
+FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+$(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/libcommon.a
+	$(LINK) -fsanitize=fuzzer -o $@ $^ $(JSON_L) $(NETTLE_L)
+
+.PHONY: fuzz fuzz-programs check-fuzz
+fuzz-programs: $(addprefix $(B)/,$(FUZZ))
+fuzz:
+	$(MAKE) B=$(B)/fuzz CC=clang SAN=address,undefined,fuzzer-no-link \
+	    FAULT=-fno-sanitize-recover=all fuzz-programs
+check-fuzz: fuzz
+	@set -e; for f in $(FUZZ:fuzz_%=%); do \
+	    mkdir -p $(B)/fuzz/corpus/$$f; seeds=tests/fuzz/corpus/$$f; \
+	    [ -d $$seeds ] || seeds=; \
+	    $(B)/fuzz/fuzz_$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 \
+	        -print_final_stats=1 -artifact_prefix=$(B)/fuzz/$$f- \
+	        $(B)/fuzz/corpus/$$f $$seeds >$(B)/fuzz/$$f.log 2>&1 || \
+	        { cat $(B)/fuzz/$$f.log; echo "not ok - fuzz_$$f"; exit 1; }; \
+	    echo "ok - fuzz_$$f, $$(sed -n 's/^stat::number_of_executed_units: *//p' $(B)/fuzz/$$f.log) inputs"; \
+	done
 
 # ---- the README's two commands: they install what is missing, then start
 # again, since what was missing is looked up when make starts -----------------
