@@ -188,7 +188,7 @@ static void test_unreachable(void)
     struct justalock *lock = NULL;
     int64_t start = now_ms();
 
-    (void)justalock_options_new(&options, &err);
+    is(justalock_options_new(&options, &err), JUSTALOCK_OK, &err, "options");
     is(justalock_options_url(options, "unix:/nowhere/server.sock", &err),
        JUSTALOCK_OK, &err, "a url of nobody");
     is(justalock_new("x", options, &lock, &err), JUSTALOCK_OK, &err, "new");
