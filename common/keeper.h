@@ -84,10 +84,7 @@ typedef void keeper_event_fn(void *arg, const struct keeper_event *event);
 
 struct keeper;
 
-/*
- * seed: for jitter; 0 takes getrandom. user_agent: e.g. "justalock/0.1.0".
- * Calls curl_global_init once per process (pthread_once).
- */
+/* Calls curl_global_init once per process (pthread_once). */
 enum justalock_status keeper_new(keeper_event_fn *fn, void *arg,
                                  struct keeper **ret_keeper,
                                  struct justalock_error *err) JUSTALOCK_MUST;
@@ -149,7 +146,23 @@ enum justalock_status keeper_query(struct keeper *k, uint64_t handle,
  */
 bool keeper_run(struct keeper *k, int fd, int64_t max_ms);
 
-/* Handles that are not final. */
+/* Handles that are not final, and shares that are still being given back. */
 size_t keeper_count(const struct keeper *k);
+
+/* Forget what is held, give back what was asked for; no more events. The
+ * owner is gone: its work may still be alive, so no lease is ended. Run until
+ * keeper_count() is 0. */
+void keeper_abandon(struct keeper *k);
+
+struct keeper_keeping {
+    uint64_t handle;
+    struct lock_id id;
+    char share[KEEPER_SHARE_LEN + 1];
+    bool held;
+    struct clock_time t0; /* of the last success; held only */
+};
+typedef void keeper_keeping_fn(void *arg, const struct keeper_keeping *keeping);
+/* Every handle that is not final. fn must not call the keeper_ functions. */
+void keeper_each(const struct keeper *k, keeper_keeping_fn *fn, void *arg);
 
 #endif

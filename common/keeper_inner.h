@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * keeper_inner.h - what the files of the keeper share: one kept lock and the
+ * steps it goes through.
+ *
+ *   ASKING --200--> HELD --------- loss --------> LOST
+ *    |  ^             |                             |
+ *   409 | offered     +--- keeper_release() --+-----+
+ *    v  |                                     v
+ *   WAITING (extensions) or QUEUED (base) --> GIVING --> gone
+ *
+ * Whatever may have been granted unheard goes through GIVING too, silently,
+ * after its handle has had its last event.
+ */
+#ifndef COMMON_KEEPER_INNER_H
+#define COMMON_KEEPER_INNER_H
+
+/* No memory: the element is not added, and its hh.tbl says so. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "keeper.h"
+#include "keeper_timer.h"
+#include "service.h"
+
+#define KEEPER_RETRY_MS     100  /* doubled with each failure */
+#define KEEPER_RETRY_MAX_MS 2000 /* while nothing is held */
+#define KEEPER_DEFER_MAX_MS 60000
+#define KEEPER_QUICK_MS     500  /* a wait that ends sooner was none */
+#define KEEPER_GIVE_MS      5000 /* for what nobody waits for */
+
+enum keep_state {
+    KEEP_ASKING,
+    KEEP_WAITING, /* at the service's own queue */
+    KEEP_QUEUED,  /* another of ours polls for this id */
+    KEEP_HELD,
+    KEEP_LOST,
+    KEEP_GIVING
+};
+
+/* A service, and what it has shown to have. */
+struct place {
+    struct place *next;
+    struct keeper_service service;
+    size_t users;
+    bool is_known; /* it has given a usable answer */
+    unsigned features;
+};
+
+/* Those of ours who wait for one id at a service that only can be polled. The
+ * first one polls. */
+struct gate {
+    UT_hash_handle hh;
+    struct gate_key {
+        struct place *place;
+        struct lock_id id;
+    } key;
+    struct keep *first, *last;
+};
+
+struct keep {
+    UT_hash_handle hh; /* by handle; not while is_final */
+    struct keep *prev, *next;
+    struct keeper *keeper;
+    uint64_t handle;
+    struct place *place;
+    struct keeper_lock lock;
+    struct lease_times base_times;
+    struct lease_times extended_times;
+    struct lease lease;
+    enum keep_state state;
+    bool is_final; /* its owner has had its last event */
+    struct timer timer;
+
+    struct transfer *flight;
+    enum service_call call; /* what is in flight */
+    bool sent;              /* something has left: there may be a share */
+    bool waited;            /* there may be a place in the service's queue */
+    struct clock_time t0;   /* of the last success */
+
+    int64_t wait_ms;
+    struct clock_time until; /* the end of the wait */
+    struct clock_time wait_next;
+    struct clock_time wait_began;
+    unsigned wait_failures;
+    unsigned quick; /* waits in a row that were none */
+    struct gate *gate;
+    struct keep *gate_prev, *gate_next;
+
+    bool in_trouble;
+    bool told_busy;
+    bool last_busy; /* the last usable answer was a 409 */
+    struct justalock_error trouble;
+    char holder[KEEPER_HOLDER_MAX + 1];
+    char since[KEEPER_SINCE_MAX + 1];
+
+    bool was_held; /* GIVING: from HELD */
+    bool was_lost; /* GIVING: from LOST */
+    struct clock_time give_until;
+    struct clock_time give_next;
+    unsigned give_failures;
+};
+
+struct query {
+    struct query *prev, *next;
+    struct keeper *keeper;
+    struct place *place;
+    uint64_t handle;
+    struct transfer *flight;
+    keeper_view_fn *fn;
+    void *arg;
+};
+
+/* An answer to keeper_release of a handle that is not known. */
+struct stray {
+    struct stray *next;
+    uint64_t handle;
+};
+
+struct keeper {
+    keeper_event_fn *fn;
+    void *arg;
+    struct transfer_hub *hub;
+    struct timers timers;
+    struct keep *by_handle; /* uthash */
+    struct keep *keeps;     /* all */
+    size_t count;           /* of keeps */
+    struct place *places;
+    struct gate *gates; /* uthash */
+    struct query *queries;
+    struct stray *strays, **strays_end;
+    uint64_t random;
+};
+
+/* ---- keeper.c ---- */
+
+uint16_t keeper_jitter(struct keeper *k);
+/* ms, between three quarters and all of first * 2^failures, at most `most`. */
+int64_t keeper_backoff_ms(struct keeper *k, unsigned failures, int64_t most);
+/* Send one request; on failure nothing is in flight and err says why. */
+enum justalock_status keep_send(struct keep *c, enum service_call call,
+                                unsigned wait_s, int64_t limit_ms, bool fresh,
+                                struct justalock_error *err) JUSTALOCK_MUST;
+void keep_cancel(struct keep *c);
+/* Set the timer for what c's state waits for. */
+void keep_arm(struct keep *c);
+/* To be looked at in this or the next pass. */
+void keep_hurry(struct keep *c);
+/* The owner has no say over c any more. */
+void keep_final(struct keep *c);
+void keep_free(struct keep *c);
+/* Tell the owner. c may be changed by it, never freed. */
+void keep_emit(struct keep *c, enum keeper_event_kind kind,
+               enum justalock_status status, const char *text);
+
+/* ---- keeper_ask.c: ASKING, WAITING, HELD ---- */
+
+void ask_due(struct keep *c, struct clock_time now);
+void ask_answered(struct keep *c, const struct service_answer *a);
+/* What an answer says of the service. */
+void ask_learn(struct keep *c, const struct service_answer *a);
+
+/* ---- keeper_give.c: GIVING ---- */
+
+void give_begin(struct keep *c, int64_t limit_ms);
+void give_due(struct keep *c, struct clock_time now);
+void give_answered(struct keep *c, const struct service_answer *a);
+
+/* ---- keeper_query.c ---- */
+
+/* One for each service; NULL: no memory. */
+struct place *place_get(struct keeper *k, const struct keeper_service *service);
+void place_put(struct keeper *k, struct place *p);
+void query_free_all(struct keeper *k);
+
+/* ---- keeper_gate.c ---- */
+
+/* Wait for c's turn to poll. true: it is; false: another one polls. */
+bool gate_join(struct keep *c);
+/* Who polls for c's lock; NULL: nobody. */
+const struct keep *gate_poller(const struct keep *c);
+/* Let the next one poll. Nothing where c is in no gate. */
+void gate_leave(struct keep *c);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * service.h - the lock protocol, base and extensions: what is asked, and what
+ * an answer means. Pure: sends nothing, keeps nothing, reads no clock.
+ *
+ * Only exactly 200 and 409 with sane content mean something; every other
+ * answer is "no usable answer", redirects and pages of others included.
+ */
+#ifndef COMMON_SERVICE_H
+#define COMMON_SERVICE_H
+
+#include "keeper.h"
+#include "transfer.h"
+
+#define SERVICE_WAIT_MAX_S 30
+#define SERVICE_LINE_MAX   320 /* bytes of one header that we send */
+
+/* What Justalock-Features may name. */
+enum service_feature {
+    SERVICE_HAS_WAIT = 1,
+    SERVICE_HAS_RELEASE = 2,
+    SERVICE_HAS_TOKEN = 4,
+    SERVICE_HAS_HOLDER = 8,
+    SERVICE_HAS_SHARE = 16
+};
+
+/*
+ * ARG, with the reason, where a part of s cannot be used: url is not http:,
+ * https: or unix:/path, or has a user, a query or a fragment in it; a token
+ * that is not printable.
+ */
+enum justalock_status service_check(const struct keeper_service *s,
+                                    struct justalock_error *err) JUSTALOCK_MUST;
+
+/* ARG for a client id, share or label that cannot be sent. */
+enum justalock_status service_check_lock(const struct keeper_lock *lock,
+                                         struct justalock_error *err)
+    JUSTALOCK_MUST;
+
+enum service_call {
+    SERVICE_TAKE,   /* take or refresh: POST, s = life_s */
+    SERVICE_WAIT,   /* POST with Justalock-Wait */
+    SERVICE_SHRINK, /* POST, s = 1 */
+    SERVICE_DELETE, /* give this share back */
+    SERVICE_VIEW    /* GET /v1/locks/<id> */
+};
+
+/* A request with the room for its texts; request borrows from it and, for the
+ * body, the files and the proxy, from service and lock. */
+struct service_request {
+    struct transfer_request request;
+    char url[KEEPER_URL_MAX + 64];
+    char share[64];
+    char label[SERVICE_LINE_MAX];
+    char wait[32];
+    char token[SERVICE_LINE_MAX];
+};
+
+/* wait_s: SERVICE_WAIT only. limit_ms and fresh are the caller's to set. */
+void service_build(const struct keeper_service *service,
+                   const struct keeper_lock *lock, enum service_call call,
+                   unsigned wait_s, struct service_request *ret_request);
+
+struct service_answer {
+    enum lease_answer answer;
+    bool usable;       /* 200 or 409: features is what this service has */
+    bool offered;      /* 200 to SERVICE_WAIT: ask again to have it */
+    unsigned features; /* enum service_feature */
+    bool has_token;
+    uint64_t token;
+    char holder[KEEPER_HOLDER_MAX + 1];
+    char since[KEEPER_SINCE_MAX + 1];
+    int64_t retry_after_ms;       /* -1: not said */
+    enum justalock_status status; /* not usable: NET, PROTO, DENIED; text */
+    int http_status;
+    char text[240];
+};
+
+void service_read(const struct transfer_answer *answer,
+                  struct service_answer *ret_answer);
+
+/*
+ * The answer to SERVICE_VIEW. OK; view.known false where the service cannot
+ * tell (404, or no features). Else as struct service_answer.
+ */
+enum justalock_status service_read_view(const struct transfer_answer *answer,
+                                        struct keeper_view *ret_view,
+                                        struct justalock_error *err)
+    JUSTALOCK_MUST;
+
+#endif
