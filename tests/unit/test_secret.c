@@ -70,8 +70,10 @@ static int teardown(void **state)
 static void make_file(size_t len, mode_t mode)
 {
     static uint8_t data[SECRET_MAX + 100];
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd;
 
+    (void)unlink(path); /* the last one, perhaps read-only */
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     for (size_t i = 0; i < len; i++)
         data[i] = (uint8_t)i;
@@ -124,11 +126,13 @@ static void test_modes(void **state)
 
     (void)state;
     for (mode_t mode = 0; mode <= 0777; mode++) {
+        if (geteuid() != 0 && (mode & 0400) == 0)
+            continue; /* refused by the kernel already */
         make_file(64, mode);
         if ((mode & 077) != 0) {
             assert_fails(secret_load(path, &s, &err), JUSTALOCK_CONFIG, err,
                          "lets group or others in");
-        } else if (geteuid() == 0) {
+        } else {
             assert_ok(secret_load(path, &s, &err), err);
         }
         assert_int_equal(unlink(path), 0);
