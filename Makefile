@@ -51,7 +51,8 @@ LINK    = $(CC) $(ours_CFLAGS) $(CFLAGS) $(ours_LDFLAGS) $(LDFLAGS)
 
 BASE    := error clock buf log parse
 MODULE  := error clock buf parse wire agent_client
-COMMON  := $(BASE) id secret lease config config_text keeper_wire keeper_spawn wire agent_client
+CONFIG  := config config_text config_report config_schema config_value config_check config_name config_policy config_users config_show
+COMMON  := $(BASE) id secret lease $(CONFIG) keeper_wire keeper_spawn wire agent_client
 NETWORK := transfer transfer_easy service service_view keeper keeper_ask keeper_give keeper_query keeper_gate keeper_timer
 LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
 LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse

@@ -62,7 +62,7 @@ struct config_lock {
     char *name; /* may contain %u %h %s %R; NULL in defaults */
     bool has_id;
     struct lock_id id;
-    unsigned for_mask;   /* 0: unset (all) */
+    unsigned for_mask;   /* 0: unset (jobs and commands, never sessions) */
     char **users;        /* NULL-terminated; NULL: anyone. "@group" too */
     unsigned lifetime_s; /* 0: unset */
     int64_t wait_ms;     /* -2 unset, -1 for ever */
@@ -98,8 +98,10 @@ struct config {
     bool hashed_names;
     bool adhoc; /* names without a definition may be used; default true */
     struct config_lock defaults;
+    /* Sorted: the names with '%' first, then all others, each by strcmp. */
     struct config_lock *locks;
     size_t locks_len;
+    size_t templates_len; /* how many have a '%' */
     struct {
         char *cluster;        /* the cluster's generated id, or NULL */
         unsigned requeue_max; /* restarts after which we do not requeue: 16 */
@@ -117,12 +119,28 @@ struct config {
  * Read path and the conf.d folder beside it. path NULL: CONFIG_PATH, which
  * alone may be missing (defaults then). On CONFIG status every error found is
  * written to `report` (may be NULL) as file:line:col: error: key: text, with
- * the line and a caret, and err holds the first one.
+ * the line and a caret, and err holds the first one (sys_errno: ENOENT or
+ * EACCES tells absent and unreadable).
+ *
+ * A later file overrides what an earlier one sets; rules add up; a lock that
+ * is defined twice is an error.
  */
 enum justalock_status config_load(const char *path, struct config **ret_config,
                                   FILE *report, struct justalock_error *err)
     JUSTALOCK_MUST;
+/* The same from memory, as one file of that name; no conf.d. */
+enum justalock_status config_parse(const char *file, const char *data,
+                                   size_t len, struct config **ret_config,
+                                   FILE *report, struct justalock_error *err)
+    JUSTALOCK_MUST;
 void config_free(struct config *c);
+
+/*
+ * What is allowed but may not be meant, one line each as file:line:col:
+ * warning: text (out may be NULL); returns how many. For `config check`;
+ * looks at the files that the configuration names.
+ */
+unsigned config_warn(const struct config *c, FILE *out);
 
 /* Values for the templates of names. Members may be NULL: then a template
  * that needs them does not match / is refused. */

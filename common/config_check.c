@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * config_check.c - what can be told only once all files are read: locks
+ * defined twice, times and keys that do not fit together, names that are no
+ * ids; and what is allowed but worth a warning.
+ */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "config_parts.h"
+#include "parse.h"
+
+#define RULE_LOCKS_MAX 16 /* WIRE_LOCKS_MAX: locks of one piece of work */
+
+static const struct {
+    enum config_for who;
+    const char *name;
+} kinds[] = {{CONFIG_FOR_SLURM, "slurm"},
+             {CONFIG_FOR_PAM, "pam"},
+             {CONFIG_FOR_COMMAND, "command"}};
+
+#define KINDS_LEN (sizeof(kinds) / sizeof(kinds[0]))
+
+/* The host of a url: where it begins, and its length; 0: none. */
+static size_t url_host(const char *url, const char **ret_host)
+{
+    const char *host = strstr(url, "://");
+
+    if (host == NULL)
+        return 0;
+    *ret_host = host + 3;
+    if (host[3] == '[')
+        return strcspn(host + 3, "]/") + 1;
+    return strcspn(host + 3, ":/?#");
+}
+
+static bool ends_with(const char *text, size_t len, const char *end)
+{
+    size_t end_len = strlen(end);
+
+    return len >= end_len &&
+           strncasecmp(text + len - end_len, end, end_len) == 0;
+}
+
+/* The public service, by any of its names: strangers share it. */
+static bool is_public(const char *url)
+{
+    const char *host = "";
+    size_t len = url_host(url, &host);
+
+    if (len > 0 && host[len - 1] == '.')
+        len--;
+    return ends_with(host, len, ".justalock.dev") ||
+           (len == strlen("justalock.dev") &&
+            ends_with(host, len, "justalock.dev"));
+}
+
+/* This machine, or a name without a domain. */
+static bool is_near(const char *url)
+{
+    const char *host = "";
+    size_t len = url_host(url, &host);
+
+    return len == 0 || memchr(host, '.', len) == NULL ||
+           strncmp(host, "127.", 4) == 0;
+}
+
+static void check_lock_times(struct config_loader *l,
+                             const struct config_lock *lock)
+{
+    const struct config *c = l->config;
+    unsigned mask = config_kinds(c, lock);
+
+    for (size_t i = 0; i < KINDS_LEN; i++) {
+        struct config_lock policy;
+        struct lease_times times;
+        struct justalock_error e;
+
+        if ((mask & (unsigned)kinds[i].who) == 0)
+            continue;
+        config_merge(c, lock, kinds[i].who, &policy);
+        if (config_times(c, &policy, &times, &e) == JUSTALOCK_OK)
+            continue;
+        if (lock != NULL)
+            config_fault_at(l, &lock->place, "%s (%s): %s", l->path,
+                            kinds[i].name, e.text);
+        else
+            config_fault_at(l,
+                            c->defaults.place.file != NULL ? &c->defaults.place
+                                                           : &l->service,
+                            "defaults (%s): %s", kinds[i].name, e.text);
+        return;
+    }
+}
+
+/* A key that says something to one kind of work, on a lock for others. */
+static void check_lock_kinds(struct config_loader *l,
+                             const struct config_lock *lock)
+{
+    unsigned mask = config_kinds(l->config, lock);
+
+    if (lock->wait_ms == -1 && (mask & CONFIG_FOR_COMMAND) == 0)
+        config_fault_at(l, &lock->place,
+                        "%s.wait: \"forever\" is for commands only", l->path);
+    if (lock->on_busy == CONFIG_BUSY_REQUEUE && (mask & CONFIG_FOR_SLURM) == 0)
+        config_fault_at(l, &lock->place,
+                        "%s.on_busy: \"requeue\" is for slurm only", l->path);
+    if (lock->share == CONFIG_SHARE_HOST && (mask & CONFIG_FOR_PAM) == 0)
+        config_fault_at(l, &lock->place,
+                        "%s.share: \"host\" is for pam only; add \"for\"",
+                        l->path);
+}
+
+static void check_lock_name(struct config_loader *l,
+                            const struct config_lock *lock)
+{
+    const struct config *c = l->config;
+    static const struct config_names none;
+    char name[PARSE_NAME_MAX + 1];
+    struct justalock_error e;
+    struct lock_id id;
+
+    if (config_is_template(lock->name)) {
+        if (lock->has_id)
+            config_fault_at(l, &lock->place,
+                            "%s.id: a template makes several locks, they "
+                            "cannot share one id",
+                            l->path);
+    } else if (!lock->has_id && !c->hashed_names &&
+               config_expand(lock->name, &none, name, sizeof(name), NULL) ==
+                   JUSTALOCK_OK &&
+               id_from_name(name, &id, &e) != JUSTALOCK_OK) {
+        config_fault_at(l, &lock->place, "%s: %s", l->path, e.text);
+    }
+    if ((config_kinds(c, lock) & CONFIG_FOR_PAM) != 0 && !c->hashed_names &&
+        !lock->has_id && is_public(c->service.url))
+        config_fault_at(l, &lock->place,
+                        "%s: strangers at %.100s could take a lock of login "
+                        "sessions by its name: set \"hashed_names\", or use a "
+                        "service of your own",
+                        l->path, c->service.url);
+}
+
+static int compare_locks(const void *a, const void *b)
+{
+    const struct config_lock *x = a, *y = b;
+    bool x_plain = strchr(x->name, '%') == NULL;
+    bool y_plain = strchr(y->name, '%') == NULL;
+
+    if (x_plain != y_plain)
+        return x_plain ? 1 : -1;
+    return strcmp(x->name, y->name);
+}
+
+static size_t file_number(const struct config *c, const char *file)
+{
+    size_t i = 0;
+
+    while (c->files[i] != NULL && c->files[i] != file)
+        i++;
+    return i;
+}
+
+static void check_twice(struct config_loader *l, const struct config_lock *a,
+                        const struct config_lock *b)
+{
+    if (file_number(l->config, a->place.file) >
+        file_number(l->config, b->place.file)) {
+        const struct config_lock *swap = a;
+
+        a = b;
+        b = swap;
+    }
+    l->path[0] = '\0';
+    (void)config_path_add(l, "locks");
+    (void)config_path_add(l, b->name);
+    config_fault_at(l, &b->place,
+                    "%s: this lock is defined twice, first at %s:%u:%u",
+                    l->path, a->place.file, a->place.line, a->place.column);
+}
+
+static void check_locks(struct config_loader *l)
+{
+    struct config *c = l->config;
+
+    for (size_t i = 0; i < c->locks_len; i++) {
+        const struct config_lock *lock = &c->locks[i];
+
+        l->path[0] = '\0';
+        (void)config_path_add(l, "locks");
+        (void)config_path_add(l, lock->name);
+        check_lock_name(l, lock);
+        check_lock_kinds(l, lock);
+        check_lock_times(l, lock);
+    }
+    if (c->locks_len > 1)
+        qsort(c->locks, c->locks_len, sizeof(*c->locks), compare_locks);
+    for (size_t i = 0; i < c->locks_len; i++) {
+        c->templates_len += strchr(c->locks[i].name, '%') != NULL;
+        if (i > 0 && strcmp(c->locks[i - 1].name, c->locks[i].name) == 0)
+            check_twice(l, &c->locks[i - 1], &c->locks[i]);
+    }
+}
+
+static void check_rule_lock(struct config_loader *l,
+                            const struct config_rule *rule, const char *name)
+{
+    const struct config *c = l->config;
+    const struct config_lock *lock;
+    struct justalock_error e;
+
+    if (parse_name(name, "lock", &e) != JUSTALOCK_OK ||
+        config_template_check(name, &e) != JUSTALOCK_OK) {
+        config_fault_at(l, &rule->place, "%s.lock: %s", l->path, e.text);
+        return;
+    }
+    if (strchr(name, ',') != NULL) {
+        config_fault_at(l, &rule->place,
+                        "%s.lock: \"%.100s\" has a comma; several locks are a "
+                        "list: [\"a\", \"b\"]",
+                        l->path, name);
+        return;
+    }
+    if (config_is_template(name))
+        return;
+    lock = config_find(c, name);
+    if ((config_kinds(c, lock) & CONFIG_FOR_SLURM) != 0)
+        return;
+    if (lock != NULL)
+        config_fault_at(l, &rule->place,
+                        "%s.lock: \"%.100s\" is not for slurm, by its \"for\" "
+                        "at %s:%u",
+                        l->path, name, lock->place.file, lock->place.line);
+    else
+        config_fault_at(l, &rule->place,
+                        "%s.lock: \"%.100s\" has no definition that lets jobs "
+                        "take it",
+                        l->path, name);
+}
+
+static void check_rules(struct config_loader *l)
+{
+    const struct config *c = l->config;
+
+    for (size_t i = 0; i < c->slurm.rules_len; i++) {
+        const struct config_rule *rule = &c->slurm.rules[i];
+        size_t len = 0;
+
+        (void)snprintf(l->path, sizeof(l->path), "slurm.rules[%zu]", i);
+        while (rule->lock != NULL && rule->lock[len] != NULL)
+            check_rule_lock(l, rule, rule->lock[len++]);
+        if (len > RULE_LOCKS_MAX)
+            config_fault_at(l, &rule->place,
+                            "%s.lock: %zu locks are more than %d", l->path, len,
+                            RULE_LOCKS_MAX);
+    }
+}
+
+void config_check(struct config_loader *l)
+{
+    const struct config *c = l->config;
+    unsigned errors;
+
+    if ((c->service.cert_file == NULL) != (c->service.key_file == NULL))
+        config_fault_at(l, &l->service,
+                        "service: \"cert_file\" and \"key_file\" belong "
+                        "together, one of them is missing");
+    errors = l->errors;
+    if (c->defaults.place.file != NULL || l->service.file != NULL)
+        check_lock_times(l, NULL);
+    /* Were each lock told that the defaults do not fit, who would read on? */
+    if (l->errors == errors)
+        check_locks(l);
+    check_rules(l);
+}
+
+/* ---- warnings ---- */
+
+struct warner {
+    const struct config *c;
+    FILE *out;
+    unsigned count;
+};
+
+PRINTF_LIKE(3, 4)
+static void warn_at(struct warner *w, const struct config_place *place,
+                    const char *fmt, ...)
+{
+    char text[600];
+    va_list ap;
+
+    w->count++;
+    if (w->out == NULL)
+        return;
+    va_start(ap, fmt);
+    if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
+        text[0] = '\0';
+    va_end(ap);
+    parse_mask_unclean(text);
+    if (place != NULL && place->file != NULL)
+        (void)fprintf(w->out, "%s:%u:%u: warning: %s\n", place->file,
+                      place->line, place->column, text);
+    else
+        (void)fprintf(w->out, "warning: %s\n", text);
+}
+
+static void warn_lock(struct warner *w, const struct config_lock *lock)
+{
+    const struct config *c = w->c;
+    unsigned mask = config_kinds(c, lock);
+    bool plain = !c->hashed_names && !lock->has_id;
+
+    if (plain && !config_is_template(lock->name) &&
+        id_name_is_base64_shaped(lock->name))
+        warn_at(w, &lock->place,
+                "locks.%.80s: a name of 22 or 24 characters is read as base64, "
+                "not as text; another length, or \"id\", says what is meant",
+                lock->name);
+    if ((mask & CONFIG_FOR_SLURM) != 0 && strchr(lock->name, ',') != NULL)
+        warn_at(w, &lock->place,
+                "locks.%.80s: no job can ask for a name with a comma",
+                lock->name);
+    if ((mask & CONFIG_FOR_PAM) == 0)
+        return;
+    if (mask != CONFIG_FOR_PAM && lock->users == NULL &&
+        c->defaults.users == NULL)
+        warn_at(w, &lock->place,
+                "locks.%.80s: any user's job or command may take this lock of "
+                "login sessions and keep others out; see \"users\"",
+                lock->name);
+    if (plain && !is_near(c->service.url))
+        warn_at(w, &lock->place,
+                "locks.%.80s: if strangers reach %.100s, they can take this "
+                "lock of login sessions by its name; see \"hashed_names\"",
+                lock->name, c->service.url);
+}
+
+/* A file whose contents are secret. */
+static void warn_file(struct warner *w, const char *key, const char *path)
+{
+    struct stat st;
+
+    if (path == NULL)
+        return;
+    if (stat(path, &st) != 0)
+        warn_at(w, NULL, "service.%s: %s cannot be read", key, path);
+    else if ((st.st_mode & 077) != 0)
+        warn_at(w, NULL,
+                "service.%s: %s has mode %04o: others may use it; make it "
+                "0600",
+                key, path, (unsigned)(st.st_mode & 07777));
+}
+
+unsigned config_warn(const struct config *c, FILE *out)
+{
+    struct warner w = {.c = c, .out = out};
+
+    for (size_t i = 0; i < c->locks_len; i++)
+        warn_lock(&w, &c->locks[i]);
+    warn_file(&w, "token_file", c->service.token_file);
+    warn_file(&w, "key_file", c->service.key_file);
+    if (c->service.token_file != NULL &&
+        strncmp(c->service.url, "http://", 7) == 0 && !is_near(c->service.url))
+        warn_at(&w, NULL,
+                "service.token_file: http:// sends the token in the clear");
+    return w.count;
+}
