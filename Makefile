@@ -57,7 +57,7 @@ NETWORK := transfer transfer_easy service service_view keeper keeper_ask keeper_
 LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
 LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse
 
-SERVER  := http guard table store_sqlite pages
+SERVER  := http http_request http_answer request_guard listen table table_time table_view store_sqlite store_folder pages
 AGENT   := watch guard work deadlines
 CLI     := run run_alone run_agent id status list release config
 SLURM   := spank_justalock spank_options spank_submit spank_script spank_task spank_wait
@@ -84,30 +84,31 @@ all: $(BINS) $(KEEPER) $(LIBS) $(SPANK)
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(COMPILE) -c -o $@ $<
+	$(if $(V),,@echo '  CC   $<')
+	$(if $(V),,@)$(COMPILE) -c -o $@ $<
 
 $(B)/libcommon.a: $(common_objs)
 	@rm -f $@; $(AR) rcs $@ $^
 
 $(B)/bin/justalock: $(call objs,modules/cli/main) $(cli_objs) $(B)/libcommon.a
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(JSON_L) $(NETTLE_L)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $^ $(JSON_L) $(NETTLE_L)
 
 $(KEEPER): $(call objs,modules/agent/keeper_main modules/agent/keeper_jail) $(network_objs) $(B)/libcommon.a
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(CURL_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $^ $(CURL_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
 
 $(B)/bin/justalock-agent: $(call objs,modules/agent/main) $(agent_objs) $(B)/libcommon.a
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(JSON_L) $(NETTLE_L)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $^ $(JSON_L) $(NETTLE_L)
 
 $(B)/bin/justalock-server: $(call objs,modules/server/main) $(server_objs) $(B)/libcommon.a
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $^ $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L)
 
 $(B)/lib/libjustalock.so.1: $(library_objs) common/libjustalock.map
 	@mkdir -p $(@D)
-	$(LINK) -shared -Wl,-soname,libjustalock.so.1 -Wl,--version-script=common/libjustalock.map \
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -shared -Wl,-soname,libjustalock.so.1 -Wl,--version-script=common/libjustalock.map \
 	    -Wl,-z,defs -Wl,-z,nodelete -o $@ $(library_objs) $(CURL_L) $(JSON_L) $(NETTLE_L)
 	@ln -sf libjustalock.so.1 $(B)/lib/libjustalock.so
 
@@ -117,7 +118,7 @@ $(B)/lib/libjustalock.a: $(library_objs)
 
 $(B)/lib/spank_justalock.so: $(slurm_objs) $(module_objs) modules/slurm/spank.map
 	@mkdir -p $(@D)
-	$(LINK) -shared -Wl,--version-script=modules/slurm/spank.map -o $@ $(slurm_objs) $(module_objs)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -shared -Wl,--version-script=modules/slurm/spank.map -o $@ $(slurm_objs) $(module_objs)
 
 # ---- unit tests: tests/unit/test_NAME.c, one per source file ----------------
 
@@ -126,7 +127,7 @@ $(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,$(addprefix common/,$
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $< $(UNIT_LDFLAGS_$*) $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $< $(UNIT_LDFLAGS_$*) $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
 
 UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
 UNIT_LDFLAGS_test_clock := -Wl,--wrap=clock_gettime
@@ -145,7 +146,7 @@ check-unit: all unit
 FUZZ_SECONDS ?= 10
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/libcommon.a
-	$(LINK) -fsanitize=fuzzer -o $@ $^ $(JSON_L) $(NETTLE_L)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -fsanitize=fuzzer -o $@ $^ $(JSON_L) $(NETTLE_L)
 
 .PHONY: fuzz fuzz-programs check-fuzz
 fuzz-programs: $(addprefix $(B)/,$(FUZZ))
@@ -186,10 +187,10 @@ EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
 programs: $(PROGRAMS) $(EXAMPLES)
 $(EXAMPLES): $(B)/tests/examples/%: $(B)/obj/tests/examples/%.o $(B)/lib/libjustalock.so.1
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $< -L$(B)/lib -Wl,-rpath,'$$ORIGIN/../../lib' -ljustalock
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $< -L$(B)/lib -Wl,-rpath,'$$ORIGIN/../../lib' -ljustalock
 $(filter-out $(B)/tests/unit/%,$(PROGRAMS)): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $< $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $< $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
 check-run: all unit programs
 	B=$(B) tests/lib/run-tests tests/lib/check-style $(UNIT) $(SHELL_TESTS)
 check-style:
@@ -214,7 +215,7 @@ BENCH_LDFLAGS_hold_many := $(B)/libcommon.a
 $(B)/tests/bench/hold_many: $(B)/libcommon.a
 $(BENCHES): $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $< $(BENCH_LDFLAGS_$*)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $< $(BENCH_LDFLAGS_$*)
 bench:
 	packaging/deps bench
 	$(MAKE) bench-run

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * http.c - the server's one loop, see http.h. A pass: take what came in, let
+ * the table decide, put all changes on disk in one transaction, then let the
+ * answers go. An answer that can rest on no change of the pass leaves at
+ * once, which is what makes refreshes cheap.
+ *
+ * libmicrohttpd runs in external epoll mode. Two of its ways shape this file:
+ * it must run again after a connection was resumed, so the loop does not
+ * sleep then; and it does not see a suspended connection end, so we do.
+ */
+#include "http.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <utlist.h>
+
+#include "clock.h"
+#include "http_inner.h"
+#include "log.h"
+
+#define EVENTS_MAX      256
+#define ACCEPTS_MAX     64   /* of one pass and socket */
+#define RELOAD_AFTER_MS 1000 /* after a failed commit, and again */
+
+/* ---- state
+ * ------------------------------------------------------------------------ */
+
+static bool load_row(void *arg, const struct lock_row *row, bool is_tomb)
+{
+    return lock_load(arg, row, is_tomb, clock_raw_ms());
+}
+
+/* All that is on disk, every lease whole again. */
+static enum justalock_status load(struct server *s, uint64_t last_token,
+                                  struct justalock_error *err)
+{
+    struct lock_table *t = lock_table_new(request_woken, s, last_token);
+    enum justalock_status st;
+
+    if (t == NULL)
+        return error_nomem(err);
+    st = store_load(s->store, load_row, t, err);
+    if (st != JUSTALOCK_OK) {
+        lock_table_free(t);
+        return st;
+    }
+    lock_table_free(s->table);
+    s->table = t;
+    return JUSTALOCK_OK;
+}
+
+bool server_is_dirty(const struct server *s)
+{
+    size_t len;
+    bool is_whole;
+
+    (void)lock_changes(s->table, &len, &is_whole);
+    return len > 0 || !is_whole || s->pass != NULL;
+}
+
+bool server_is_serving(struct server *s, int64_t now_ms)
+{
+    struct justalock_error err;
+
+    if (s->is_failed || s->is_stopping)
+        return false;
+    if (s->quiet_until_ms == 0)
+        return true;
+    if (now_ms < s->quiet_until_ms)
+        return false;
+    if (store_end_quiet(s->store, &err) != JUSTALOCK_OK) {
+        log_error("%s", err.text);
+        return false;
+    }
+    s->quiet_until_ms = 0;
+    s->figures.is_quiet = false;
+    log_info("every lease from before the damage is over: locks are granted "
+             "again");
+    return true;
+}
+
+/* The answers of this pass rest on what is not on disk: none may leave. */
+static void fail_pass(struct server *s)
+{
+    struct request *r, *tmp;
+
+    s->is_failed = true;
+    DL_FOREACH_SAFE(s->suspended, r, tmp)
+    {
+        if (r->state == REQUEST_WAITING)
+            request_decided(r);
+        r->reason = "the state cannot be written; ask again later\n";
+        r->status = 503;
+        buf_done(&r->page);
+        r->page = (struct buf){0};
+    }
+    s->quiet_until_ms = s->quiet_until_ms != 0 ? s->quiet_until_ms : 0;
+}
+
+/* After a failed commit memory and disk differ: the disk is right. */
+static void reload(struct server *s)
+{
+    struct justalock_error err;
+
+    if (load(s, lock_last_token(s->table), &err) != JUSTALOCK_OK) {
+        log_error("cannot read the state again: %s", err.text);
+        return;
+    }
+    s->is_failed = false;
+    log_warn("the state is read again from disk, every lease is whole");
+}
+
+static void commit(struct server *s)
+{
+    struct justalock_error err;
+    struct timespec a, b;
+    size_t len;
+    bool is_whole;
+    const struct lock_change *c = lock_changes(s->table, &len, &is_whole);
+    enum justalock_status st = JUSTALOCK_OK;
+
+    if (len == 0 && is_whole)
+        return;
+    (void)clock_gettime(CLOCK_MONOTONIC, &a);
+    if (!is_whole)
+        st = error_nomem(&err);
+    else
+        st = store_commit(s->store, c, len, lock_last_token(s->table), &err);
+    (void)clock_gettime(CLOCK_MONOTONIC, &b);
+    s->figures.commits++;
+    s->figures.changes += len;
+    s->figures.commit_us += (uint64_t)((b.tv_sec - a.tv_sec) * 1000000 +
+                                       (b.tv_nsec - a.tv_nsec) / 1000);
+    lock_changes_clear(s->table);
+    if (st == JUSTALOCK_OK)
+        return;
+    log_error("%s: nothing is granted until it can be", err.text);
+    fail_pass(s);
+}
+
+static void let_go(struct server *s)
+{
+    struct request *r, *tmp;
+
+    DL_FOREACH_SAFE2(s->pass, r, tmp, pass_next)
+    {
+        DL_DELETE2(s->pass, r, pass_prev, pass_next);
+        DL_DELETE(s->suspended, r);
+        r->state = REQUEST_ANSWERING;
+        MHD_resume_connection(r->conn);
+    }
+}
+
+/* ---- events
+ * ---------------------------------------------------------------------------
+ */
+
+static void accept_some(struct server *s, int fd)
+{
+    for (int i = 0; i < ACCEPTS_MAX; i++) {
+        struct sockaddr_storage addr;
+        socklen_t len = sizeof(addr);
+        int c = accept4(fd, (struct sockaddr *)&addr, &len,
+                        SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (c < 0) {
+            if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+                log_warn("cannot accept: %s", strerror(errno));
+            return;
+        }
+        /* It closes c where it cannot take it. */
+        (void)MHD_add_connection(s->mhd, c, (struct sockaddr *)&addr, len);
+    }
+}
+
+static void on_event(struct server *s, struct source *src)
+{
+    struct signalfd_siginfo info;
+
+    switch (src->kind) {
+    case SOURCE_LISTEN:
+        accept_some(s, src->fd);
+        break;
+    case SOURCE_SIGNAL:
+        if (read(src->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+            s->is_stopping = true;
+        break;
+    case SOURCE_REQUEST: {
+        struct request *r = (struct request *)src;
+
+        if (r->state == REQUEST_WAITING)
+            request_gone(r);
+        break;
+    }
+    case SOURCE_MHD:
+        break; /* runs each pass */
+    }
+}
+
+static int sleep_ms(struct server *s, int64_t next_ms)
+{
+    MHD_UNSIGNED_LONG_LONG mhd_ms;
+    int64_t ms = INT32_MAX;
+
+    if (next_ms != INT64_MAX)
+        ms = next_ms - clock_raw_ms();
+    if (s->is_failed && ms > RELOAD_AFTER_MS)
+        ms = RELOAD_AFTER_MS;
+    if (MHD_get_timeout(s->mhd, &mhd_ms) == MHD_YES && (int64_t)mhd_ms < ms)
+        ms = (int64_t)mhd_ms;
+    return ms < 0 ? 0 : (int)(ms < 60000 ? ms : 60000);
+}
+
+/* Returns when the table has something due. */
+static int64_t pass(struct server *s, bool *ret_resumed)
+{
+    int64_t next = INT64_MAX;
+
+    (void)MHD_run(s->mhd);
+    if (!s->is_failed)
+        next = lock_run(s->table, clock_raw_ms());
+    commit(s);
+    *ret_resumed = s->pass != NULL;
+    let_go(s);
+    if (s->is_failed)
+        reload(s);
+    return next;
+}
+
+static void answer_all(struct server *s)
+{
+    struct request *r, *tmp;
+    bool resumed;
+
+    DL_FOREACH_SAFE(s->suspended, r, tmp)
+    {
+        if (r->state != REQUEST_WAITING)
+            continue;
+        lock_gone(s->table, &r->q.id, r, clock_raw_ms());
+        r->reason = "the server is stopping; ask again\n";
+        r->status = 503;
+        request_decided(r);
+    }
+    for (int i = 0; i < 16; i++)
+        (void)pass(s, &resumed);
+}
+
+enum justalock_status server_run(struct server *s, struct justalock_error *err)
+{
+    struct epoll_event events[EVENTS_MAX];
+    int64_t next_ms = 0;
+    bool resumed = true;
+
+    while (!s->is_stopping) {
+        int n = epoll_wait(s->epoll_fd, events, EVENTS_MAX,
+                           resumed ? 0 : sleep_ms(s, next_ms));
+
+        if (n < 0 && errno != EINTR)
+            return error_sys(err, errno, "epoll_wait");
+        for (int i = 0; i < n; i++)
+            on_event(s, events[i].data.ptr);
+        next_ms = pass(s, &resumed);
+    }
+    answer_all(s);
+    return JUSTALOCK_OK;
+}
+
+/* ---- start and end
+ * --------------------------------------------------------------------- */
+
+static enum justalock_status add_source(struct server *s, struct source *src,
+                                        enum source_kind kind, int fd,
+                                        struct justalock_error *err)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = src};
+
+    *src = (struct source){.kind = kind, .fd = fd};
+    if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev) != 0)
+        return error_sys(err, errno, "epoll_ctl");
+    return JUSTALOCK_OK;
+}
+
+static enum justalock_status start_mhd(struct server *s,
+                                       struct justalock_error *err)
+{
+    const union MHD_DaemonInfo *info;
+
+    s->mhd = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0,
+        NULL, NULL, request_handle, s, MHD_OPTION_NOTIFY_COMPLETED,
+        request_done, s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)8192,
+        MHD_OPTION_CONNECTION_LIMIT, 20000U, MHD_OPTION_CONNECTION_TIMEOUT,
+        360U, MHD_OPTION_END);
+    if (s->mhd == NULL)
+        return error_set(err, JUSTALOCK_SYS, "libmicrohttpd does not start");
+    info = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+    if (info == NULL)
+        return error_set(err, JUSTALOCK_SYS, "libmicrohttpd has no epoll");
+    return add_source(s, &s->mhd_source, SOURCE_MHD, info->epoll_fd, err);
+}
+
+static enum justalock_status start_state(struct server *s, const char *dir,
+                                         struct justalock_error *err)
+{
+    struct store_found found;
+    enum justalock_status st = store_open(dir, &s->store, &found, err);
+
+    if (st == JUSTALOCK_OK)
+        st = load(s, found.last_token, err);
+    if (st != JUSTALOCK_OK)
+        return st;
+    s->figures.start_wall_s = clock_wall_s();
+    if (found.state == STORE_DAMAGED) {
+        s->figures.is_quiet = true;
+        s->quiet_until_ms = clock_raw_ms() + (int64_t)found.quiet_s * 1000;
+        log_error("%s: damaged: %s; no locks are granted for %u s, the longest "
+                  "lease it may have given",
+                  dir, found.why, found.quiet_s);
+    } else {
+        log_info("%s: %s, %zu locks held", dir,
+                 found.state == STORE_FIRST ? "first start" : "state loaded",
+                 lock_counts(s->table).held);
+    }
+    return JUSTALOCK_OK;
+}
+
+static enum justalock_status start_loop(struct server *s, const int *fds,
+                                        size_t len, struct justalock_error *err)
+{
+    enum justalock_status st;
+    sigset_t set;
+
+    s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (s->epoll_fd < 0)
+        return error_sys(err, errno, "epoll_create1");
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (s->signal_fd < 0)
+        return error_sys(err, errno, "signalfd");
+    st = add_source(s, &s->signal_source, SOURCE_SIGNAL, s->signal_fd, err);
+    for (size_t i = 0; st == JUSTALOCK_OK && i < len; i++)
+        st = add_source(s, &s->listen[i], SOURCE_LISTEN, fds[i], err);
+    s->listen_len = len;
+    return st;
+}
+
+enum justalock_status server_new(const char *dir, const int *fds,
+                                 size_t fds_len, struct server **ret_server,
+                                 struct justalock_error *err)
+{
+    struct server *s;
+    enum justalock_status st;
+
+    if (fds_len > LISTEN_MAX)
+        return error_set(err, JUSTALOCK_ARG,
+                         "%zu sockets to listen on: at most %d", fds_len,
+                         LISTEN_MAX);
+    s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return error_nomem(err);
+    s->epoll_fd = s->signal_fd = -1;
+    st = start_state(s, dir, err);
+    if (st == JUSTALOCK_OK)
+        st = start_loop(s, fds, fds_len, err);
+    if (st == JUSTALOCK_OK)
+        st = start_mhd(s, err);
+    if (st != JUSTALOCK_OK) {
+        server_free(s);
+        return st;
+    }
+    *ret_server = s;
+    return JUSTALOCK_OK;
+}
+
+void server_free(struct server *s)
+{
+    if (s == NULL)
+        return;
+    if (s->mhd != NULL)
+        MHD_stop_daemon(s->mhd);
+    lock_table_free(s->table);
+    store_close(s->store);
+    if (s->signal_fd >= 0)
+        (void)close(s->signal_fd);
+    if (s->epoll_fd >= 0)
+        (void)close(s->epoll_fd);
+    free(s);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * http_inner.h - what http.c (the loop), http_request.c (one request) and
+ * http_answer.c (its answer) share. For nobody else.
+ */
+#ifndef SERVER_HTTP_INNER_H
+#define SERVER_HTTP_INNER_H
+
+#include <microhttpd.h>
+#include <stdbool.h>
+
+#include "http.h"
+#include "pages.h"
+#include "request_guard.h"
+#include "store.h"
+
+/* libmicrohttpd before 0.9.71 has no enum for what a handler returns. */
+#if MHD_VERSION >= 0x00097002
+typedef enum MHD_Result mhd_result;
+#else
+typedef int mhd_result;
+#endif
+
+#define BODY_READ_MAX 4096 /* of a body that is too long, before we close */
+
+enum source_kind { SOURCE_LISTEN, SOURCE_SIGNAL, SOURCE_MHD, SOURCE_REQUEST };
+
+/* What an epoll event is about. */
+struct source {
+    enum source_kind kind;
+    int fd;
+};
+
+enum method { METHOD_POST, METHOD_DELETE, METHOD_GET };
+
+enum request_state {
+    REQUEST_READING,
+    REQUEST_WAITING,  /* suspended until the table wakes it */
+    REQUEST_DECIDED,  /* suspended until the pass is on disk */
+    REQUEST_ANSWERING /* resumed: the next call queues the answer */
+};
+
+enum route {
+    ROUTE_LOCK,
+    ROUTE_BREAK,
+    ROUTE_HOME,
+    ROUTE_LOCKS,
+    ROUTE_VIEW,
+    ROUTE_METRICS,
+    ROUTE_HEALTH
+};
+
+struct request {
+    struct source source; /* its connection, while it waits */
+    struct server *server;
+    struct MHD_Connection *conn;
+    enum request_state state;
+    enum method method;
+    enum route route;
+    struct lock_request q;
+    size_t body_seen;
+    unsigned status;    /* of the answer; 0: none yet */
+    const char *reason; /* body of a refusal; static */
+    const char *allow;  /* 405 */
+    bool must_close;
+    bool is_watched; /* in our epoll */
+    struct lock_answer answer;
+    struct buf page;
+    struct request *prev, *next;           /* all that are suspended */
+    struct request *pass_prev, *pass_next; /* DECIDED */
+};
+
+struct server {
+    struct MHD_Daemon *mhd;
+    int epoll_fd, signal_fd;
+    struct source mhd_source, signal_source, listen[LISTEN_MAX];
+    size_t listen_len;
+    struct store *store;
+    struct lock_table *table;
+    struct page_figures figures;
+    int64_t quiet_until_ms; /* no grants before; 0: none to wait for */
+    bool is_failed;         /* a commit failed and the state is not reloaded */
+    bool is_stopping;
+    struct request *suspended;
+    struct request *pass;
+};
+
+/* http_request.c: libmicrohttpd's handler and its end. */
+mhd_result request_handle(void *cls, struct MHD_Connection *conn,
+                          const char *url, const char *method,
+                          const char *version, const char *data, size_t *len,
+                          void **state);
+void request_done(void *cls, struct MHD_Connection *conn, void **state,
+                  enum MHD_RequestTerminationCode why);
+/* The table answers a request that waited. */
+void request_woken(void *arg, void *conn, const struct lock_answer *a);
+/* The connection of a waiting request is gone. */
+void request_gone(struct request *r);
+void request_unwatch(struct request *r);
+/* The answer is known and may leave with the pass. */
+void request_decided(struct request *r);
+
+/* http_answer.c */
+mhd_result answer_send(struct request *r);
+void answer_refuse(struct request *r, unsigned status, const char *reason);
+
+/* http.c: is there a change that is not on disk yet? */
+bool server_is_dirty(const struct server *s);
+/* May the table be asked? Else the request is refused with 503. */
+bool server_is_serving(struct server *s, int64_t now_ms);
+
+#endif

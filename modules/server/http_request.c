@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * http_request.c - one request: from its head, through the guard, to the
+ * lock table's decision. Sends nothing; the answer is http_answer.c's.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <utlist.h>
+
+#include "clock.h"
+#include "http_inner.h"
+#include "parse.h"
+
+/* ---- the head
+ * ---------------------------------------------------------------- */
+
+struct head {
+    struct request *r;
+    struct request_guard guard;
+    unsigned seen_share, seen_wait, seen_label, seen_origin, seen_s;
+};
+
+static bool is_share_text(const char *s)
+{
+    size_t len = strlen(s);
+
+    return len >= 1 && len <= LOCK_SHARE_MAX &&
+           strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                     "0123456789._-") == len;
+}
+
+static bool is_label_text(const char *s)
+{
+    size_t len = strlen(s);
+
+    return len <= JUSTALOCK_LABEL_MAX && parse_is_clean_text(s, len);
+}
+
+static void our_header(struct head *h, const char *name, const char *v)
+{
+    struct request *r = h->r;
+    uint64_t n;
+
+    if (strcasecmp(name, "Justalock-Share") == 0) {
+        if (h->seen_share++ > 0 || !is_share_text(v))
+            answer_refuse(r, 400,
+                          "Justalock-Share: once, 1 to 64 of letters, "
+                          "digits, '.', '_', '-'\n");
+        else
+            memcpy(r->q.share, v, strlen(v) + 1);
+    } else if (strcasecmp(name, "Justalock-Label") == 0) {
+        if (h->seen_label++ > 0 || !is_label_text(v))
+            answer_refuse(r, 400,
+                          "Justalock-Label: once, at most 120 "
+                          "printable characters\n");
+        else
+            memcpy(r->q.label, v, strlen(v) + 1);
+    } else if (strcasecmp(name, "Justalock-Wait") == 0) {
+        if (h->seen_wait++ > 0 ||
+            parse_u64(v, 0, LOCK_WAIT_MAX_S, "wait", &n, NULL) != JUSTALOCK_OK)
+            answer_refuse(r, 400, "Justalock-Wait: once, 0 to 30 seconds\n");
+        else
+            r->q.wait_s = (unsigned)n;
+    }
+}
+
+static mhd_result on_header(void *cls, enum MHD_ValueKind kind,
+                            const char *name, const char *value)
+{
+    struct head *h = cls;
+
+    (void)kind;
+    guard_header(&h->guard, name, value);
+    if (strcasecmp(name, "Origin") == 0)
+        h->seen_origin++;
+    if (strncasecmp(name, "Justalock-", 10) == 0)
+        our_header(h, name, value == NULL ? "" : value);
+    return MHD_YES;
+}
+
+static mhd_result on_argument(void *cls, enum MHD_ValueKind kind,
+                              const char *name, const char *value)
+{
+    struct head *h = cls;
+    uint64_t n;
+
+    (void)kind;
+    if (strcmp(name, "s") != 0)
+        return MHD_YES;
+    if (h->seen_s++ > 0 || value == NULL ||
+        parse_u64(value, JUSTALOCK_LIFE_MIN_S, JUSTALOCK_LIFE_MAX_S, "s", &n,
+                  NULL) != JUSTALOCK_OK)
+        answer_refuse(h->r, 400, "s: once, 1 to 65535 seconds\n");
+    else
+        h->r->q.life_s = (unsigned)n;
+    return MHD_YES;
+}
+
+static bool parse_id(struct request *r, const char *text, size_t len)
+{
+    if (id_parse_strict(text, len, &r->q.id, NULL) == JUSTALOCK_OK)
+        return true;
+    answer_refuse(r, 404,
+                  "not a lock: an id is base64url of 16 bytes, or a UUID\n");
+    return false;
+}
+
+static enum route page_route(const char *url)
+{
+    if (strcmp(url, "/") == 0)
+        return ROUTE_HOME;
+    if (strcmp(url, "/v1/locks") == 0)
+        return ROUTE_LOCKS;
+    if (strcmp(url, "/metrics") == 0)
+        return ROUTE_METRICS;
+    if (strcmp(url, "/healthz") == 0)
+        return ROUTE_HEALTH;
+    return ROUTE_LOCK;
+}
+
+static void not_allowed(struct request *r, const char *allow)
+{
+    r->allow = allow;
+    answer_refuse(r, 405, "this method is not for this path\n");
+}
+
+static void find_route(struct request *r, const char *url, const char *method)
+{
+    static const char view[] = "/v1/locks/", brk[] = "/break";
+    size_t len = strlen(url), n = sizeof(view) - 1, m = sizeof(brk) - 1;
+    bool is_get = strcmp(method, "GET") == 0;
+    bool is_post = strcmp(method, "POST") == 0;
+
+    r->method = is_get ? METHOD_GET : (is_post ? METHOD_POST : METHOD_DELETE);
+    r->route = page_route(url);
+    if (r->route != ROUTE_LOCK) {
+        if (!is_get)
+            not_allowed(r, "GET");
+    } else if (strncmp(url, view, n) == 0 && len > n + m &&
+               strcmp(url + len - m, brk) == 0) {
+        r->route = ROUTE_BREAK;
+        if (!is_post)
+            not_allowed(r, "POST");
+        else
+            (void)parse_id(r, url + n, len - n - m);
+    } else if (strncmp(url, view, n) == 0) {
+        r->route = ROUTE_VIEW;
+        if (!is_get)
+            not_allowed(r, "GET");
+        else
+            (void)parse_id(r, url + n, len - n);
+    } else if (parse_id(r, url + 1, len - 1) && !is_post &&
+               strcmp(method, "DELETE") != 0) {
+        not_allowed(r, "POST, DELETE");
+    }
+}
+
+static void read_head(struct request *r, const char *url, const char *method,
+                      const char *version)
+{
+    struct head h = {.r = r};
+    const char *why;
+
+    (void)MHD_get_connection_values(r->conn, MHD_HEADER_KIND, on_header, &h);
+    why = guard_end(&h.guard, version, url);
+    if (why != NULL) {
+        r->status = 0;
+        answer_refuse(r, 400, why);
+        r->must_close = true;
+        return;
+    }
+    (void)MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, on_argument,
+                                    &h);
+    if (r->status == 0)
+        find_route(r, url, method);
+    if (r->status == 0 && r->method != METHOD_GET && h.seen_origin > 0)
+        answer_refuse(r, 403, "requests of web pages change nothing here\n");
+}
+
+/* ---- the body
+ * ----------------------------------------------------------------- */
+
+/* Returns false: too much, answer now and close. */
+static bool read_body(struct request *r, const char *data, size_t len)
+{
+    if (len > BODY_READ_MAX - r->body_seen) {
+        r->status = 0;
+        answer_refuse(r, 413, "the body is a client id of 1 to 64 bytes\n");
+        r->must_close = true;
+        return false;
+    }
+    r->body_seen += len;
+    if (r->body_seen <= sizeof(r->q.client)) {
+        memcpy(r->q.client + r->q.client_len, data, len);
+        r->q.client_len += len;
+    }
+    return true;
+}
+
+/* ---- the decision
+ * --------------------------------------------------------------- */
+
+static bool is_root_on_unix(struct request *r)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct sockaddr_storage addr;
+    struct ucred cred;
+    socklen_t len = sizeof(addr);
+
+    if (info == NULL ||
+        getsockname(info->connect_fd, (struct sockaddr *)&addr, &len) != 0 ||
+        addr.ss_family != AF_UNIX)
+        return false;
+    len = sizeof(cred);
+    return getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) ==
+               0 &&
+           cred.uid == 0;
+}
+
+static void decide_break(struct request *r)
+{
+    if (!is_root_on_unix(r))
+        answer_refuse(r, 403,
+                      "breaking a lock takes root on the server's unix "
+                      "socket\n");
+    else if (!lock_break(r->server->table, &r->q.id))
+        answer_refuse(r, 404, "nobody holds this lock\n");
+    else
+        answer_refuse(r, 200,
+                      "broken: refreshes are refused from now on; the "
+                      "lock is free when its holder lets go or its "
+                      "lease ends\n");
+}
+
+static void decide_page(struct request *r, int64_t now_ms)
+{
+    struct server *s = r->server;
+
+    buf_init(&r->page, PAGES_MAX);
+    switch (r->route) {
+    case ROUTE_HOME:
+        pages_home(&r->page, s->table, &s->figures, now_ms);
+        break;
+    case ROUTE_LOCKS:
+        pages_locks(&r->page, s->table, now_ms);
+        break;
+    case ROUTE_VIEW:
+        pages_lock(&r->page, s->table, &r->q.id, now_ms);
+        break;
+    case ROUTE_METRICS:
+        pages_metrics(&r->page, s->table, &s->figures, now_ms, clock_wall_s());
+        break;
+    default:
+        buf_str(&r->page, "ok\n");
+    }
+    r->status = 200;
+    if (r->page.failed) {
+        r->status = 0;
+        answer_refuse(r, 503, "the page is too large\n");
+    }
+}
+
+/* All of the request is here: ask the table. The lease counts from now. */
+static void decide(struct request *r)
+{
+    struct server *s = r->server;
+    int64_t now_ms = clock_raw_ms();
+    bool is_change = r->route == ROUTE_LOCK || r->route == ROUTE_BREAK;
+
+    if (r->status != 0)
+        return;
+    if ((is_change || r->route == ROUTE_HEALTH) &&
+        !server_is_serving(s, now_ms)) {
+        answer_refuse(r, 503, "no locks are granted now; ask again later\n");
+        return;
+    }
+    if (!is_change) {
+        decide_page(r, now_ms);
+        return;
+    }
+    if (r->route == ROUTE_BREAK) {
+        decide_break(r);
+        return;
+    }
+    if (r->body_seen == 0 || r->body_seen > sizeof(r->q.client)) {
+        answer_refuse(r, r->body_seen == 0 ? 400 : 413,
+                      "the body is a client id of 1 to 64 bytes\n");
+        return;
+    }
+    r->q.conn = r;
+    if (r->method == METHOD_DELETE) {
+        lock_give(s->table, &r->q, now_ms, &r->answer);
+    } else {
+        struct lock_answer a;
+
+        /* It may be woken from within: then its answer stands already. */
+        r->state = REQUEST_WAITING;
+        lock_take(s->table, &r->q, now_ms, clock_wall_s(), &a);
+        if (a.result == LOCK_WAITING)
+            return;
+        r->state = REQUEST_READING;
+        r->answer = a;
+    }
+    r->status = r->answer.result == LOCK_CONFLICT ? 409
+                : r->answer.result == LOCK_BUSY   ? 503
+                                                  : 200;
+}
+
+/* ---- suspended requests
+ * ----------------------------------------------------------- */
+
+static void watch(struct request *r)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct epoll_event ev = {.events = EPOLLRDHUP, .data.ptr = &r->source};
+
+    /* libmicrohttpd does not look at a suspended connection: we do. */
+    if (info == NULL)
+        return;
+    r->source.kind = SOURCE_REQUEST;
+    r->source.fd = info->connect_fd;
+    r->is_watched =
+        epoll_ctl(r->server->epoll_fd, EPOLL_CTL_ADD, r->source.fd, &ev) == 0;
+}
+
+void request_unwatch(struct request *r)
+{
+    if (r->is_watched)
+        (void)epoll_ctl(r->server->epoll_fd, EPOLL_CTL_DEL, r->source.fd, NULL);
+    r->is_watched = false;
+}
+
+static void suspend(struct request *r)
+{
+    DL_APPEND(r->server->suspended, r);
+    MHD_suspend_connection(r->conn);
+}
+
+void request_decided(struct request *r)
+{
+    request_unwatch(r);
+    r->state = REQUEST_DECIDED;
+    DL_APPEND2(r->server->pass, r, pass_prev, pass_next);
+}
+
+void request_woken(void *arg, void *conn, const struct lock_answer *a)
+{
+    struct request *r = conn;
+
+    (void)arg;
+    r->answer = *a;
+    r->status = a->result == LOCK_CONFLICT ? 409 : 200;
+    request_decided(r);
+}
+
+void request_gone(struct request *r)
+{
+    lock_gone(r->server->table, &r->q.id, r, clock_raw_ms());
+    r->answer.result = LOCK_CONFLICT;
+    r->status = 409;
+    r->must_close = true;
+    request_decided(r);
+}
+
+/* ---- libmicrohttpd's side
+ * ----------------------------------------------------------- */
+
+static struct request *request_new(struct server *s, struct MHD_Connection *c)
+{
+    struct request *r = calloc(1, sizeof(*r));
+
+    if (r == NULL)
+        return NULL;
+    r->server = s;
+    r->conn = c;
+    r->q.life_s = LOCK_LIFE_DEFAULT_S;
+    r->source.fd = -1;
+    return r;
+}
+
+mhd_result request_handle(void *cls, struct MHD_Connection *conn,
+                          const char *url, const char *method,
+                          const char *version, const char *data, size_t *len,
+                          void **state)
+{
+    struct request *r = *state;
+
+    if (r == NULL) {
+        r = request_new(cls, conn);
+        if (r == NULL)
+            return MHD_NO;
+        *state = r;
+        read_head(r, url, method, version);
+        return r->must_close ? answer_send(r) : MHD_YES;
+    }
+    if (*len > 0) {
+        if (!read_body(r, data, *len))
+            return answer_send(r);
+        *len = 0;
+        return MHD_YES;
+    }
+    if (r->state == REQUEST_ANSWERING)
+        return answer_send(r);
+    decide(r);
+    if (r->state == REQUEST_WAITING) {
+        watch(r);
+        suspend(r);
+        return MHD_YES;
+    }
+    if (r->state == REQUEST_DECIDED) { /* woken from within */
+        suspend(r);
+        return MHD_YES;
+    }
+    if (!server_is_dirty(r->server))
+        return answer_send(r);
+    /* Its answer may rest on a change that is not on disk yet. */
+    request_decided(r);
+    suspend(r);
+    return MHD_YES;
+}
+
+void request_done(void *cls, struct MHD_Connection *conn, void **state,
+                  enum MHD_RequestTerminationCode why)
+{
+    struct request *r = *state;
+
+    (void)cls;
+    (void)conn;
+    (void)why;
+    if (r == NULL)
+        return;
+    request_unwatch(r);
+    buf_done(&r->page);
+    free(r);
+    *state = NULL;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * listen.h - the sockets a server listens on: loopback and unix sockets only,
+ * until there are TLS and tokens.
+ */
+#ifndef SERVER_LISTEN_H
+#define SERVER_LISTEN_H
+
+#include <stddef.h>
+
+#include "error.h"
+
+/*
+ * Open `address`: ADDRESS:PORT, [V6]:PORT or unix:PATH. DENIED with a sentence
+ * for an address beyond loopback. A unix socket file that nobody listens on
+ * is replaced. What is bound (port 0: which) goes to ret_bound.
+ */
+enum justalock_status listen_open(const char *address, int *ret_fd,
+                                  char *ret_bound, size_t size,
+                                  struct justalock_error *err) JUSTALOCK_MUST;
+
+/* Sockets handed over by systemd (LISTEN_PID, LISTEN_FDS), at most max. */
+size_t listen_inherited(int *ret_fds, size_t max);
+
+/* Tell the system's manager, if any (NOTIFY_SOCKET): e.g. "READY=1". */
+void listen_notify(const char *text);
+
+#endif

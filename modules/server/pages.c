@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pages.c - what the server shows, see pages.h.
+ */
+#include "pages.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#define ID_SHOWN                                                               \
+    8 /* characters of an id: it is what lets one take the lock                \
+       */
+
+struct page_time pages_time(int64_t wall_s)
+{
+    struct page_time p = {""};
+    time_t t = (time_t)wall_s;
+    struct tm tm;
+
+    if (wall_s != 0 && gmtime_r(&t, &tm) != NULL)
+        (void)strftime(p.s, sizeof(p.s), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return p;
+}
+
+unsigned pages_code(unsigned http_status)
+{
+    switch (http_status) {
+    case 200:
+        return 0;
+    case 403:
+        return 2;
+    case 404:
+        return 3;
+    case 409:
+        return 4;
+    case 503:
+        return 5;
+    default:
+        return 1;
+    }
+}
+
+static void add_view(struct buf *b, const struct lock_view *v)
+{
+    struct lock_id_text id = id_format(&v->id);
+
+    id.s[ID_SHOWN] = '\0';
+    buf_printf(b, "{\"lock\":\"%s...\",\"held\":%s", id.s,
+               v->is_held ? "true" : "false");
+    if (v->is_held) {
+        buf_str(b, ",\"holder\":");
+        buf_json(b, v->holder);
+        buf_printf(b,
+                   ",\"since\":\"%s\",\"expires_ms\":%" PRId64
+                   ",\"shares\":%u,\"token\":%" PRIu64 ",\"broken\":%s",
+                   pages_time(v->since_s).s, v->expires_ms, v->shares, v->token,
+                   v->is_broken ? "true" : "false");
+    }
+    buf_printf(b, ",\"waiters\":%u}", v->waiters);
+}
+
+void pages_lock(struct buf *b, const struct lock_table *t,
+                const struct lock_id *id, int64_t now_ms)
+{
+    struct lock_view v = {.id = *id};
+
+    if (!lock_look(t, id, now_ms, &v))
+        v = (struct lock_view){.id = *id};
+    add_view(b, &v);
+    buf_str(b, "\n");
+}
+
+struct list {
+    struct buf *b;
+    bool any;
+    int64_t oldest_s;
+};
+
+static bool add_to_list(void *arg, const struct lock_view *v)
+{
+    struct list *l = arg;
+
+    buf_str(l->b, l->any ? ",\n" : "\n");
+    l->any = true;
+    add_view(l->b, v);
+    return !l->b->failed;
+}
+
+void pages_locks(struct buf *b, const struct lock_table *t, int64_t now_ms)
+{
+    struct list l = {.b = b};
+
+    buf_str(b, "{\"locks\":[");
+    lock_each(t, now_ms, add_to_list, &l);
+    buf_str(b, "\n]}\n");
+}
+
+static bool find_oldest(void *arg, const struct lock_view *v)
+{
+    struct list *l = arg;
+
+    if (v->is_held && (l->oldest_s == 0 || v->since_s < l->oldest_s))
+        l->oldest_s = v->since_s;
+    return true;
+}
+
+static void metric(struct buf *b, const char *name, const char *type,
+                   const char *help, uint64_t value)
+{
+    buf_printf(b, "# HELP justalock_%s %s\n# TYPE justalock_%s %s\n", name,
+               help, name, type);
+    buf_printf(b, "justalock_%s %" PRIu64 "\n", name, value);
+}
+
+static void add_requests(struct buf *b, const struct page_figures *f)
+{
+    static const char *const methods[] = {"POST", "DELETE", "GET"};
+    static const unsigned codes[] = {200, 400, 403, 404, 409, 503};
+
+    buf_str(b, "# HELP justalock_requests_total Requests answered.\n"
+               "# TYPE justalock_requests_total counter\n");
+    for (size_t m = 0; m < 3; m++)
+        for (size_t c = 0; c < 6; c++)
+            if (f->requests[m][c] != 0)
+                buf_printf(b,
+                           "justalock_requests_total{method=\"%s\",code=\"%u\"}"
+                           " %" PRIu64 "\n",
+                           methods[m], codes[c], f->requests[m][c]);
+}
+
+void pages_metrics(struct buf *b, const struct lock_table *t,
+                   const struct page_figures *f, int64_t now_ms, int64_t wall_s)
+{
+    struct lock_counts c = lock_counts(t);
+    struct list l = {0};
+
+    lock_each(t, now_ms, find_oldest, &l);
+    add_requests(b, f);
+    metric(b, "locks_held", "gauge", "Locks that are held.", c.held);
+    metric(b, "waiters", "gauge", "Places in queues.", c.waiters);
+    metric(b, "released_remembered", "gauge",
+           "Released shares that are remembered.", c.tombs);
+    metric(b, "oldest_hold_seconds", "gauge", "Age of the oldest holding.",
+           l.oldest_s == 0 || wall_s < l.oldest_s
+               ? 0
+               : (uint64_t)(wall_s - l.oldest_s));
+    metric(b, "grants_total", "counter", "New holdings.", c.grants);
+    metric(b, "refreshes_total", "counter", "Refreshes and added shares.",
+           c.refreshes);
+    metric(b, "denials_total", "counter", "Answers that another holds it.",
+           c.conflicts);
+    metric(b, "releases_total", "counter", "Shares given back.", c.releases);
+    metric(b, "expired_total", "counter",
+           "Shares whose lease ended without a release.", c.expired);
+    metric(b, "offers_total", "counter", "Offers to waiters.", c.offers);
+    metric(b, "offers_lapsed_total", "counter", "Offers nobody confirmed.",
+           c.lapsed_offers);
+    metric(b, "commits_total", "counter", "Transactions on disk.", f->commits);
+    metric(b, "commit_microseconds_total", "counter",
+           "Time spent in transactions.", f->commit_us);
+    metric(b, "changes_total", "counter", "Changes in transactions.",
+           f->changes);
+    metric(b, "quiet", "gauge",
+           "1: no grants until every lease from before damage is over.",
+           f->is_quiet);
+}
+
+/* Text in HTML. */
+static void add_text(struct buf *b, const char *s)
+{
+    for (; *s != '\0'; s++) {
+        switch (*s) {
+        case '<':
+            buf_str(b, "&lt;");
+            break;
+        case '>':
+            buf_str(b, "&gt;");
+            break;
+        case '&':
+            buf_str(b, "&amp;");
+            break;
+        case '"':
+            buf_str(b, "&quot;");
+            break;
+        default:
+            buf_add(b, s, 1);
+        }
+    }
+}
+
+static bool add_html_row(void *arg, const struct lock_view *v)
+{
+    struct list *l = arg;
+    struct lock_id_text id = id_format(&v->id);
+
+    id.s[ID_SHOWN] = '\0';
+    buf_printf(l->b, "<tr><td><code>%s...</code><td>", id.s);
+    add_text(l->b, v->is_held ? v->holder : "(free)");
+    if (v->is_held)
+        buf_printf(l->b,
+                   "%s<td>%s<td>%" PRId64 " s<td>%u<td>%u<td>%" PRIu64 "\n",
+                   v->is_broken ? " (broken)" : "", pages_time(v->since_s).s,
+                   v->expires_ms / 1000, v->shares, v->waiters, v->token);
+    else
+        buf_printf(l->b, "<td><td><td><td>%u<td>\n", v->waiters);
+    return !l->b->failed;
+}
+
+void pages_home(struct buf *b, const struct lock_table *t,
+                const struct page_figures *f, int64_t now_ms)
+{
+    struct lock_counts c = lock_counts(t);
+    struct list l = {.b = b};
+
+    buf_str(b,
+            "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\">"
+            "<title>justalock</title>\n<h1>justalock-server " JUSTALOCK_VERSION
+            "</h1>\n");
+    if (f->is_quiet)
+        buf_str(b, "<p><strong>Its state was damaged: no grants until every "
+                   "lease it may have given is over.</strong>\n");
+    buf_printf(b, "<p>%zu held, %zu waiting. Up since %s. ", c.held, c.waiters,
+               pages_time(f->start_wall_s).s);
+    buf_str(b, "<a href=\"/v1/locks\">JSON</a> <a href=\"/metrics\">metrics"
+               "</a>\n<table border=\"1\"><tr><th>lock<th>holder<th>since"
+               "<th>expires in<th>shares<th>waiting<th>token\n");
+    lock_each(t, now_ms, add_html_row, &l);
+    buf_str(b, "</table></html>\n");
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * store_folder.h - the folder that holds a server's state: made, locked for
+ * the server's life, and marked, so that state that is missing is told from
+ * state that never was.
+ */
+#ifndef SERVER_STORE_FOLDER_H
+#define SERVER_STORE_FOLDER_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "clock.h"
+#include "error.h"
+
+struct folder {
+    char dir[PATH_MAX];
+    char db[PATH_MAX]; /* DIR/locks.db */
+    int lock_fd;       /* flock on DIR/lock; -1 */
+    bool has_mark;     /* a server has served from here */
+    bool has_db;
+};
+
+/* STATE: another server has it; CONFIG: not a folder of ours. */
+enum justalock_status folder_open(struct folder *f, const char *dir,
+                                  struct justalock_error *err) JUSTALOCK_MUST;
+void folder_close(struct folder *f);
+/* DIR/mark says that state was here. On disk when it returns OK. */
+enum justalock_status folder_mark(struct folder *f, struct justalock_error *err)
+    JUSTALOCK_MUST;
+/* Rename the database and its log to *.damaged-WALL_S. */
+enum justalock_status folder_set_aside(struct folder *f, int64_t wall_s,
+                                       struct justalock_error *err)
+    JUSTALOCK_MUST;
+
+#endif
