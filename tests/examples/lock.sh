@@ -60,6 +60,7 @@ kill -CONT "$server"
 is "monitor: says so" "$(tail -n 1 "$dir/out")" "Lock was lost, stopping work!"
 ok "monitor: stops early" test "$(grep -c '^Working' "$dir/out")" -lt 5
 
+: >"$dir/out1"
 "$E/periodic" "$url" 1 1500 >"$dir/out1" 2>&1 &
 pid=$!
 wait_for 10 grep -q Starting "$dir/out1"
