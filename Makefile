@@ -58,7 +58,10 @@ LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
 LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse
 
 SERVER  := http http_request http_answer request_guard listen table table_time table_view store_sqlite store_folder pages
-AGENT   := watch guard work deadlines
+AGENT_PURE := proc deadlines work work_cgroup record
+AGENT   := $(AGENT_PURE) watch watch_rows watch_children guard guard_ask guard_command \
+           guard_conn guard_hold guard_event guard_job guard_keeper guard_list guard_locks \
+           guard_resolve guard_say guard_state guard_tick guard_watch guard_works
 CLI     := run run_alone run_agent id status list release config
 SLURM   := spank_justalock spank_options spank_submit spank_script spank_task spank_wait
 
@@ -123,7 +126,7 @@ $(B)/lib/spank_justalock.so: $(slurm_objs) $(module_objs) modules/slurm/spank.ma
 # ---- unit tests: tests/unit/test_NAME.c, one per source file ----------------
 
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(call objs,$(addprefix modules/agent/,$(filter-out guard,$(AGENT))))
+$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,tests/lib/fake_service modules/agent/keeper_jail) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(call objs,$(addprefix modules/agent/,$(AGENT_PURE)))
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	@mkdir -p $(@D)

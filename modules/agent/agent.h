@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * agent.h - what the agent's processes are started with, and their entries.
+ */
+#ifndef AGENT_AGENT_H
+#define AGENT_AGENT_H
+
+#include <stdbool.h>
+
+#define AGENT_STATE       "/run/justalock/state"
+#define AGENT_KEEPER_USER "justalock"
+
+struct agent_options {
+    const char *config; /* NULL: the default path, which may be missing */
+    const char *socket;
+    const char *state;
+    const char *keeper_user;
+    int listen_fd; /* inherited listening socket, or -1 */
+    int nudge_fd;  /* guard only: eventfds to and from the watch */
+    int news_fd;
+    bool is_guard;
+    bool is_debug;
+};
+
+/* A beat that stands still for so long means stopped or stuck. */
+#define AGENT_BEAT_MS    4000
+/* ... and only if the observer itself has run so often meanwhile. */
+#define AGENT_BEAT_LOOKS 8
+
+/* The words that start this program again. `role`: further words, or NULL. */
+#define AGENT_ARGV_MAX 24
+struct agent_argv {
+    char *v[AGENT_ARGV_MAX];
+    char numbers[3][12];
+};
+void agent_argv(const struct agent_options *o, struct agent_argv *ret_argv);
+/* execv of ourselves; only returns where that fails. */
+void agent_exec(const struct agent_argv *argv);
+/* "READY=1" and the like, to systemd where it listens. */
+void agent_notify(const char *text);
+bool agent_is_supervised(void);
+
+int watch_main(const struct agent_options *o);
+int guard_main(const struct agent_options *o);
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * guard_conn.c - connections of modules and commands: one request each, read
+ * without ever waiting for anybody. Who asks is the kernel's word.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "guard.h"
+#include "log.h"
+
+static void conn_ready(struct guard *g, struct source *s, uint32_t events);
+
+/* ---- their lives ---- */
+
+static struct conn *conn_new(struct guard *g, int fd)
+{
+    struct ucred who;
+    socklen_t len = sizeof(who);
+    struct justalock_error err;
+    struct conn *c;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+        return NULL;
+    c = calloc(1, sizeof(*c));
+    if (!c)
+        return NULL;
+    c->source = (struct source){.fd = fd, .ready = conn_ready};
+    c->pid = who.pid;
+    c->uid = who.uid;
+    /* Named by its start too, so that its pid is not taken for another's. 0
+     * where it is of another pid namespace, or gone. */
+    c->peer = proc_key_of(who.pid);
+    c->since = clock_now();
+    if (guard_watch_fd(g, &c->source, EPOLLIN, &err) != JUSTALOCK_OK) {
+        free(c);
+        return NULL;
+    }
+    DL_APPEND(g->conns, c);
+    g->conns_len++;
+    return c;
+}
+
+void conn_ready_listener(struct guard *g, struct source *s, uint32_t events)
+{
+    int fd;
+
+    (void)events;
+    if (g->conns_len >= GUARD_CONNS_MAX) {
+        /* Whoever waits in the backlog is answered when others have gone. */
+        (void)epoll_ctl(g->epoll, EPOLL_CTL_DEL, s->fd, NULL);
+        g->is_accepting = false;
+        log_warn("%d connections: no more for now", GUARD_CONNS_MAX);
+        return;
+    }
+    fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0 && !conn_new(g, fd)) {
+        log_error("a connection is dropped: no memory");
+        (void)close(fd);
+    }
+}
+
+void conn_attach(struct conn *c, struct work *w)
+{
+    conn_detach(c);
+    c->work = w;
+    DL_APPEND2(w->conns, c, work_prev, work_next);
+    w->left_alone = clock_never();
+}
+
+void conn_detach(struct conn *c)
+{
+    if (!c->work)
+        return;
+    DL_DELETE2(c->work->conns, c, work_prev, work_next);
+    if (!c->work->conns)
+        c->work->left_alone = clock_now();
+    c->work = NULL;
+}
+
+void conn_close(struct guard *g, struct conn *c)
+{
+    if (c->is_closed)
+        return;
+    conn_detach(c);
+    guard_forget_fd(g, &c->source);
+    c->is_closed = true;
+    g->has_closed = true;
+}
+
+void conns_sweep(struct guard *g)
+{
+    struct conn *c, *next;
+
+    if (!g->has_closed)
+        return;
+    g->has_closed = false;
+    DL_FOREACH_SAFE(g->conns, c, next)
+    {
+        if (!c->is_closed)
+            continue;
+        DL_DELETE(g->conns, c);
+        g->conns_len--;
+        free(c);
+    }
+    if (!g->is_accepting && g->conns_len < GUARD_CONNS_MAX) {
+        struct justalock_error err;
+
+        g->is_accepting =
+            guard_watch_fd(g, &g->listener, EPOLLIN, &err) == JUSTALOCK_OK;
+    }
+}
+
+/* ---- sending ---- */
+
+void conn_send(struct guard *g, struct conn *c, const struct wire_msg *m)
+{
+    struct justalock_error err;
+    struct buf b;
+    ssize_t n = -1;
+
+    (void)g;
+    if (c->is_closed)
+        return;
+    buf_init(&b, WIRE_MAX);
+    if (wire_pack(m, &b, &err) != JUSTALOCK_OK)
+        log_error("a message of type %d: %s", (int)m->type, err.text);
+    else
+        n = send(c->source.fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    buf_done(&b);
+    /* Gone, or never reads: its end is noticed as any other's. */
+    if (n < 0 && c->source.fd >= 0)
+        (void)shutdown(c->source.fd, SHUT_RDWR);
+}
+
+void conn_verdict(struct guard *g, struct conn *c, enum wire_verdict verdict,
+                  const char *fmt, ...)
+{
+    static struct wire_msg m; /* one thread; 4 kB */
+    va_list ap;
+
+    memset(&m, 0, sizeof(m));
+    m.type = WIRE_VERDICT;
+    m.verdict = (uint8_t)verdict;
+    va_start(ap, fmt);
+    (void)vsnprintf(m.text, sizeof(m.text), fmt, ap);
+    va_end(ap);
+    parse_mask_unclean(m.text);
+    conn_send(g, c, &m);
+}
+
+void conn_note(struct guard *g, struct conn *c, const char *text)
+{
+    static struct wire_msg m;
+
+    memset(&m, 0, sizeof(m));
+    m.type = WIRE_NOTE;
+    (void)snprintf(m.text, sizeof(m.text), "%s", text);
+    parse_mask_unclean(m.text);
+    c->is_noted = true;
+    conn_send(g, c, &m);
+}
+
+/* ---- receiving ---- */
+
+static void reload(struct guard *g, struct conn *c)
+{
+    struct justalock_error err;
+
+    if (c->uid != 0)
+        conn_verdict(g, c, WIRE_REFUSED_DENIED,
+                     "only root may have the agent read its configuration");
+    else if (guard_reload(g, &err))
+        conn_verdict(g, c, WIRE_GO, "%s", "");
+    else
+        conn_verdict(g, c, WIRE_REFUSED_CONFIG,
+                     "the configuration is wrong, the last good one stays: %s",
+                     err.text);
+}
+
+static void dispatch(struct guard *g, struct conn *c, const struct wire_msg *m)
+{
+    bool goes_on = m->type == WIRE_COMMAND_PID || m->type == WIRE_COMMAND_END;
+
+    if (c->asked != 0 && !(goes_on && c->asked == WIRE_COMMAND)) {
+        conn_verdict(g, c, WIRE_REFUSED_BAD,
+                     "one request a connection, and this is another");
+        return;
+    }
+    if (c->asked == 0)
+        c->asked = goes_on ? WIRE_COMMAND : m->type;
+    switch (m->type) {
+    case WIRE_JOB_BEGIN:
+        job_begin(g, c, m);
+        return;
+    case WIRE_JOB_END:
+        job_end(g, c, m);
+        return;
+    case WIRE_JOB_TASK:
+        job_task(g, c, m);
+        return;
+    case WIRE_COMMAND:
+        command_ask(g, c, m);
+        return;
+    case WIRE_COMMAND_PID:
+        command_pid(g, c, m);
+        return;
+    case WIRE_COMMAND_END:
+        command_end(g, c);
+        return;
+    case WIRE_LIST:
+        list_begin(g, c);
+        return;
+    case WIRE_PING:
+        conn_verdict(g, c, WIRE_GO, "%s", "");
+        return;
+    case WIRE_RELOAD:
+        reload(g, c);
+        return;
+    case WIRE_SESSION_OPEN:
+    case WIRE_SESSION_CLOSE:
+    case WIRE_NOTE:
+    case WIRE_VERDICT:
+    case WIRE_ITEM:
+    case WIRE_LOST:
+        break;
+    }
+    conn_verdict(g, c, WIRE_REFUSED_BAD, "request %d is not one of ours",
+                 (int)m->type);
+}
+
+/* Its process is gone, or it has enough. */
+static void at_end(struct guard *g, struct conn *c)
+{
+    struct work *w = c->work;
+
+    conn_close(g, c);
+    if (!w || w->conns)
+        return;
+    if (w->f.kind == WORK_COMMAND)
+        command_gone(g, w);
+    else if ((w->state == WORK_ASKING || w->state == WORK_RESOLVING) &&
+             !w->f.is_eager)
+        hold_abandon(g, w, true);
+}
+
+static void conn_ready(struct guard *g, struct source *s, uint32_t events)
+{
+    static char data[WIRE_MAX + 1];
+    static struct wire_msg m;
+    struct conn *c = (struct conn *)(void *)s;
+    struct justalock_error err;
+    ssize_t n;
+
+    if (events & EPOLLOUT) {
+        list_go_on(g, c);
+        return;
+    }
+    n = recv(s->fd, data, sizeof(data), MSG_DONTWAIT | MSG_TRUNC);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        at_end(g, c);
+        return;
+    }
+    if ((size_t)n > WIRE_MAX)
+        (void)error_set(&err, JUSTALOCK_PROTO, "%zd bytes, at most %d", n,
+                        WIRE_MAX);
+    else if (wire_unpack(data, (size_t)n, &m, &err) == JUSTALOCK_OK) {
+        dispatch(g, c, &m);
+        return;
+    }
+    conn_verdict(g, c, WIRE_REFUSED_BAD, "not a request: %s", err.text);
+    at_end(g, c);
+}

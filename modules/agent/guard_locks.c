@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * guard_locks.c - from the names that a job or command asks for, and the rules
+ * that its partition or account brings, to locks: expanded, allowed, with ids
+ * and policies, sorted by id so that two jobs cannot wait for each other.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guard.h"
+
+#define SINGLETON "singleton"
+
+static enum config_for kind_of(const struct work_facts *f)
+{
+    return f->kind == WORK_JOB ? CONFIG_FOR_SLURM : CONFIG_FOR_COMMAND;
+}
+
+/* ---- names ---- */
+
+/* The next of "a,b"; false at the end. Empty ones count, and are refused. */
+static bool next_name(const char **at, char *ret_name, size_t size)
+{
+    size_t n;
+
+    if (!*at)
+        return false;
+    n = strcspn(*at, ",");
+    (void)snprintf(ret_name, size, "%.*s", (int)n, *at);
+    *at = (*at)[n] == ',' ? *at + n + 1 : NULL;
+    return true;
+}
+
+static bool is_singleton(const char *name)
+{
+    size_t n = strlen(SINGLETON);
+
+    return strncmp(name, SINGLETON, n) == 0 &&
+           (name[n] == '\0' || name[n] == ':');
+}
+
+bool locks_needs_name(const char *list)
+{
+    char name[WIRE_LIST_MAX + 1];
+    const char *at = list[0] != '\0' ? list : NULL;
+
+    while (next_name(&at, name, sizeof(name)))
+        if (strcmp(name, SINGLETON) == 0)
+            return true;
+    return false;
+}
+
+/* "singleton": of the user and the job's name; "singleton:TEXT" of TEXT. */
+static enum justalock_status singleton(const struct work_facts *f,
+                                       const char *name, char *ret_name,
+                                       size_t size, struct justalock_error *err)
+{
+    const char *text = strchr(name, ':');
+    char uid[16];
+    struct config_names names = {.user = uid};
+
+    (void)snprintf(uid, sizeof(uid), "%u", f->uid);
+    names.service = text ? text + 1 : f->job.name;
+    if (names.service[0] == '\0')
+        return error_set(err, JUSTALOCK_ARG, "%s: the job has no name", name);
+    return config_expand(SINGLETON ":%u:%s", &names, ret_name, size, err);
+}
+
+static enum justalock_status expand(const struct guard *g,
+                                    const struct work_facts *f,
+                                    const char *name, char *ret_name,
+                                    size_t size, struct justalock_error *err)
+{
+    struct config_names names = {.user = f->user[0] != '\0' ? f->user : NULL,
+                                 .host = g->host};
+
+    if (f->kind == WORK_JOB && is_singleton(name))
+        return singleton(f, name, ret_name, size, err);
+    if (!strchr(name, '%')) {
+        (void)snprintf(ret_name, size, "%s", name);
+        return JUSTALOCK_OK;
+    }
+    return config_expand(name, &names, ret_name, size, err);
+}
+
+/* ---- one lock ---- */
+
+static void fill_want(const struct config_lock *p, struct want *want)
+{
+    want->times = (struct lease_times){.life_s = p->lifetime_s};
+    if (p->grace_ms > 0)
+        want->times.grace_ms = p->grace_ms;
+    want->wait_ms = p->wait_ms;
+    want->on_busy = p->on_busy;
+    want->on_unreachable = p->on_unreachable;
+    want->on_lost = p->on_lost;
+    want->lost_signal = p->lost_signal;
+    want->on_end = p->on_end;
+    want->has_own_id = p->has_id;
+}
+
+static enum justalock_status check_times(const struct want *want,
+                                         struct justalock_error *err)
+{
+    struct lease_times t = want->times;
+    enum justalock_status st = lease_times_fill(&t, false, err);
+
+    return st == JUSTALOCK_OK ? st
+                              : error_wrap(err, st, "lock \"%s\"", want->name);
+}
+
+static enum justalock_status add(const struct guard *g,
+                                 const struct work_facts *f, const char *name,
+                                 struct wants *wants,
+                                 struct justalock_error *err)
+{
+    struct config_lock policy;
+    struct want want = {.name = ""};
+    enum justalock_status st;
+
+    st = expand(g, f, name, want.name, sizeof(want.name), err);
+    if (st == JUSTALOCK_OK)
+        st = parse_name(want.name, "lock name", err);
+    if (st == JUSTALOCK_OK)
+        st = config_policy(g->config, want.name, kind_of(f), &policy, err);
+    if (st == JUSTALOCK_OK)
+        st = config_lock_id(g->config, g->has_secret ? &g->secret : NULL,
+                            want.name, &policy, &want.id, err);
+    if (st != JUSTALOCK_OK)
+        return st;
+    fill_want(&policy, &want);
+    st = check_times(&want, err);
+    if (st != JUSTALOCK_OK)
+        return st;
+    for (size_t i = 0; i < wants->len; i++)
+        if (memcmp(&wants->v[i].id, &want.id, sizeof(want.id)) == 0)
+            return JUSTALOCK_OK;
+    if (wants->len == WIRE_LOCKS_MAX)
+        return error_set(err, JUSTALOCK_ARG, "more than %d locks",
+                         WIRE_LOCKS_MAX);
+    wants->v[wants->len++] = want;
+    return JUSTALOCK_OK;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct want *x = a;
+    const struct want *y = b;
+
+    return memcmp(&x->id, &y->id, sizeof(x->id));
+}
+
+static enum justalock_status parse_into(const struct guard *g, const char *list,
+                                        const struct work_facts *f,
+                                        struct wants *wants,
+                                        struct justalock_error *err)
+{
+    char name[WIRE_LIST_MAX + 1];
+    const char *at = list[0] != '\0' ? list : NULL;
+    enum justalock_status st = JUSTALOCK_OK;
+
+    if (!g->config)
+        return error_set(err, JUSTALOCK_CONFIG, "%s", g->config_error);
+    while (st == JUSTALOCK_OK && next_name(&at, name, sizeof(name)))
+        st = add(g, f, name, wants, err);
+    if (wants->len > 0)
+        qsort(wants->v, wants->len, sizeof(*wants->v), by_id);
+    return st;
+}
+
+enum justalock_status locks_parse(const struct guard *g, const char *list,
+                                  const struct work_facts *f,
+                                  struct wants *ret_wants,
+                                  struct justalock_error *err)
+{
+    ret_wants->len = 0;
+    return parse_into(g, list, f, ret_wants, err);
+}
+
+bool wants_equal(const struct wants *a, const struct wants *b)
+{
+    if (a->len != b->len)
+        return false;
+    for (size_t i = 0; i < a->len; i++)
+        if (memcmp(&a->v[i].id, &b->v[i].id, sizeof(a->v[i].id)) != 0)
+            return false;
+    return true;
+}
+
+enum justalock_status locks_allowed(const struct guard *g, const char *list,
+                                    const struct work_facts *f,
+                                    struct justalock_error *err)
+{
+    char name[WIRE_LIST_MAX + 1];
+    char full[PARSE_NAME_MAX + 1];
+    const char *at = list[0] != '\0' ? list : NULL;
+    struct config_lock policy;
+    struct justalock_error other;
+
+    while (g->config && next_name(&at, name, sizeof(name))) {
+        /* What is wrong with a name is said where it is taken. */
+        if (expand(g, f, name, full, sizeof(full), &other) != JUSTALOCK_OK ||
+            config_policy(g->config, full, kind_of(f), &policy, &other) !=
+                JUSTALOCK_OK)
+            continue;
+        if (f->kind == WORK_COMMAND && f->uid != 0 && !policy.users)
+            return error_set(err, JUSTALOCK_DENIED,
+                             "lock \"%s\" is not opened to users of this "
+                             "host's agent",
+                             full);
+        if (config_user_allowed(&policy, f->uid, err) != JUSTALOCK_OK)
+            return err->status;
+    }
+    return JUSTALOCK_OK;
+}
+
+/* ---- rules ---- */
+
+/* -1: only Slurm can say; else whether any of the list matches. */
+static int matches(char **list, const char *value)
+{
+    if (!list)
+        return 1;
+    if (value[0] == '\0')
+        return -1;
+    for (; *list; list++)
+        if (strcmp(*list, value) == 0)
+            return 1;
+    return 0;
+}
+
+/* The user by name, or by number. */
+static int matches_user(char **list, const struct work_facts *f)
+{
+    char uid[16];
+
+    (void)snprintf(uid, sizeof(uid), "%u", f->uid);
+    return !list || matches(list, uid) == 1 ? 1 : matches(list, f->user);
+}
+
+static int rule_matches(const struct config_rule *r, const struct work_facts *f,
+                        bool is_all_known)
+{
+    const int answers[] = {matches(r->partition, f->job.partition),
+                           matches_user(r->user, f),
+                           matches(r->account, f->job.account),
+                           matches(r->reservation, f->job.reservation),
+                           matches(r->name, f->job.name)};
+    int all = 1;
+
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        int a = answers[i] < 0 && is_all_known ? 0 : answers[i];
+
+        if (a == 0)
+            return 0;
+        if (a < 0)
+            all = -1;
+    }
+    return all;
+}
+
+bool locks_rules_apply(const struct guard *g, const struct work_facts *f,
+                       bool *ret_needs_slurm)
+{
+    bool apply = false;
+
+    *ret_needs_slurm = false;
+    if (!g->config)
+        return false;
+    for (size_t i = 0; i < g->config->slurm.rules_len; i++) {
+        int m = rule_matches(&g->config->slurm.rules[i], f, false);
+
+        apply |= m != 0;
+        *ret_needs_slurm |= m < 0;
+    }
+    return apply;
+}
+
+enum justalock_status locks_of_job(const struct guard *g,
+                                   const struct work_facts *f,
+                                   struct wants *ret_wants,
+                                   struct justalock_error *err)
+{
+    enum justalock_status st = locks_parse(g, f->option, f, ret_wants, err);
+
+    if (st != JUSTALOCK_OK)
+        return st;
+    for (size_t i = 0; i < g->config->slurm.rules_len; i++) {
+        const struct config_rule *r = &g->config->slurm.rules[i];
+
+        if (rule_matches(r, f, true) != 1)
+            continue;
+        for (char **name = r->lock; name && *name && st == JUSTALOCK_OK; name++)
+            st = add(g, f, *name, ret_wants, err);
+        if (st != JUSTALOCK_OK)
+            return error_wrap(err, st, "the rule at %s:%u", r->place.file,
+                              r->place.line);
+    }
+    if (ret_wants->len > 0)
+        qsort(ret_wants->v, ret_wants->len, sizeof(*ret_wants->v), by_id);
+    return JUSTALOCK_OK;
+}
+
+/* ---- into a work ---- */
+
+static void copy_text(char *to, size_t size, const char *from)
+{
+    (void)snprintf(to, size, "%s", from ? from : "");
+}
+
+/* The token is read by root, here; the keeper could not. */
+static enum justalock_status fill_service(const struct guard *g,
+                                          struct keeper_service *s,
+                                          struct justalock_error *err)
+{
+    const struct config *c = g->config;
+
+    memset(s, 0, sizeof(*s));
+    copy_text(s->url, sizeof(s->url), c->service.url);
+    copy_text(s->ca_file, sizeof(s->ca_file), c->service.ca_file);
+    copy_text(s->cert_file, sizeof(s->cert_file), c->service.cert_file);
+    copy_text(s->key_file, sizeof(s->key_file), c->service.key_file);
+    copy_text(s->proxy, sizeof(s->proxy), c->service.proxy);
+    if (!c->service.token_file)
+        return JUSTALOCK_OK;
+    if (proc_read_file(AT_FDCWD, c->service.token_file, s->token,
+                       sizeof(s->token)) <= 0)
+        return error_set(err, JUSTALOCK_CONFIG, "%s: the token cannot be read",
+                         c->service.token_file);
+    s->token[strcspn(s->token, "\r\n")] = '\0';
+    return JUSTALOCK_OK;
+}
+
+/* The strictest of all locks is the work's. */
+static void fill_policies(struct work_facts *f, const struct wants *wants)
+{
+    const struct want *w = wants->v;
+    int64_t wait = w[0].wait_ms;
+
+    f->on_unreachable = w[0].on_unreachable;
+    f->on_end = w[0].on_end;
+    if (f->kind == WORK_JOB || f->on_lost == CONFIG_LOST_UNSET) {
+        f->on_lost = w[0].on_lost;
+        f->lost_signal = w[0].lost_signal;
+    }
+    if (f->on_busy == WIRE_BUSY_DEFAULT)
+        f->on_busy = w[0].on_busy == CONFIG_BUSY_FAIL      ? WIRE_BUSY_FAIL
+                     : w[0].on_busy == CONFIG_BUSY_REQUEUE ? WIRE_BUSY_REQUEUE
+                                                           : WIRE_BUSY_WAIT;
+    f->grace_ms = 0;
+    for (size_t i = 0; i < wants->len; i++) {
+        struct lease_times t = w[i].times;
+        struct justalock_error err;
+
+        if (w[i].on_unreachable == CONFIG_UNREACHABLE_CLOSED)
+            f->on_unreachable = CONFIG_UNREACHABLE_CLOSED;
+        if (w[i].on_lost == CONFIG_LOST_KILL && f->kind == WORK_JOB)
+            f->on_lost = CONFIG_LOST_KILL;
+        if (w[i].on_end == CONFIG_END_KILL)
+            f->on_end = CONFIG_END_KILL;
+        if (w[i].wait_ms >= 0 && (wait < 0 || w[i].wait_ms < wait))
+            wait = w[i].wait_ms;
+        if (lease_times_fill(&t, false, &err) == JUSTALOCK_OK &&
+            t.grace_ms > f->grace_ms)
+            f->grace_ms = t.grace_ms;
+    }
+    if (f->wait_ms == WIRE_WAIT_DEFAULT)
+        f->wait_ms = wait;
+}
+
+/*
+ * Who we are for one lock. The nodes of a job must be the same client, so
+ * theirs comes from the site secret; where one node is all, random is better:
+ * it needs no secret and serves once.
+ */
+static enum justalock_status fill_client(const struct guard *g,
+                                         const struct work_facts *f,
+                                         const char *client,
+                                         struct keeper_lock *lock,
+                                         struct justalock_error *err)
+{
+    bool is_alone =
+        f->kind == WORK_COMMAND || !f->is_told ||
+        (f->job.node_count == 1 && f->job.leader_id == f->job.job_id);
+    const struct secret_job job = {.cluster = g->config->slurm.cluster
+                                                  ? g->config->slurm.cluster
+                                                  : f->job.cluster,
+                                   .job_id = f->job.leader_id,
+                                   .array_task = f->job.array_task,
+                                   .restart = f->job.restart,
+                                   .uid = f->job.uid};
+    enum justalock_status st;
+    char text[33];
+
+    if (client && client[0] != '\0') {
+        lock->client_len = strlen(client);
+        memcpy(lock->client, client, lock->client_len);
+        lock->reusable_client = true;
+        return JUSTALOCK_OK;
+    }
+    if (!is_alone && !g->has_secret)
+        return error_set(err, JUSTALOCK_CONFIG,
+                         "a job on several nodes needs the site secret: %s",
+                         g->secret_error);
+    if (is_alone) {
+        st = id_random_hex(text, 16, err);
+        if (st != JUSTALOCK_OK)
+            return st;
+    } else {
+        secret_job_client(&g->secret, &job, &lock->id, text);
+        /* Other nodes use it longer: never shorten their lease. */
+        lock->reusable_client = true;
+    }
+    lock->client_len = 32;
+    memcpy(lock->client, text, 32);
+    return JUSTALOCK_OK;
+}
+
+static enum justalock_status fill_held(const struct guard *g,
+                                       const struct work_facts *f,
+                                       const struct want *want,
+                                       const char *client, const char *label,
+                                       struct held *h,
+                                       struct justalock_error *err)
+{
+    copy_text(h->name, sizeof(h->name), want->name);
+    h->lock.id = want->id;
+    h->lock.times = want->times;
+    h->is_public_id = !g->config->hashed_names || want->has_own_id;
+    copy_text(h->lock.label, sizeof(h->lock.label), label);
+    for (char *c = h->lock.label; *c; c++)
+        if (*c < 0x20 || *c > 0x7e)
+            *c = '?'; /* a header's value */
+    if (fill_client(g, f, client, &h->lock, err) != JUSTALOCK_OK)
+        return err->status;
+    return id_random_hex(h->lock.share, KEEPER_SHARE_LEN / 2, err);
+}
+
+enum justalock_status locks_take(const struct guard *g, struct work *w,
+                                 const struct wants *wants, const char *client,
+                                 const char *label, struct justalock_error *err)
+{
+    struct held *helds = calloc(wants->len, sizeof(*helds));
+    enum justalock_status st;
+
+    if (!helds)
+        return error_nomem(err);
+    st = fill_service(g, &w->f.service, err);
+    for (size_t i = 0; i < wants->len && st == JUSTALOCK_OK; i++)
+        st = fill_held(g, &w->f, &wants->v[i], client, label, &helds[i], err);
+    if (st != JUSTALOCK_OK) {
+        free(helds);
+        return st;
+    }
+    free(w->helds);
+    w->helds = helds;
+    w->f.helds_len = wants->len;
+    fill_policies(&w->f, wants);
+    return JUSTALOCK_OK;
+}
+
+void locks_names(const struct work *w, char *ret_list, size_t size)
+{
+    size_t at = 0;
+
+    ret_list[0] = '\0';
+    for (size_t i = 0; i < w->f.helds_len; i++) {
+        int n = snprintf(ret_list + at, size - at, "%s%s", at > 0 ? "," : "",
+                         w->helds[i].name);
+
+        if (n < 0 || (size_t)n >= size - at) {
+            ret_list[at] = '\0';
+            return;
+        }
+        at += (size_t)n;
+    }
+}

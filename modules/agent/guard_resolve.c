@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * guard_resolve.c - what has to be known of a work before its locks are: the
+ * user's name and groups, and what only Slurm can say of a job. Asked for in
+ * a child, since both may block; then the locks are asked for.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guard.h"
+#include "log.h"
+
+#define END "End=\n"
+
+/* ---- in the child ---- */
+
+static void say_line(const char *key, const char *value)
+{
+    char line[400];
+    int n = snprintf(line, sizeof(line), "%s=%s\n", key, value);
+
+    if (n < 0 ||
+        write(1, line,
+              (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1) < 0)
+        _exit(126);
+}
+
+static void look_up(struct guard *g, struct work *w)
+{
+    char data[4096];
+    struct passwd pw;
+    struct passwd *found = NULL;
+    struct justalock_error err;
+
+    if (getpwuid_r(w->f.uid, &pw, data, sizeof(data), &found) == 0 && found &&
+        strlen(pw.pw_name) < sizeof(w->f.user)) {
+        (void)snprintf(w->f.user, sizeof(w->f.user), "%s", pw.pw_name);
+        say_line("User", pw.pw_name);
+    }
+    if (locks_allowed(g, w->f.option, &w->f, &err) != JUSTALOCK_OK)
+        say_line("Denied", err.text);
+    if (write(1, END, strlen(END)) < 0)
+        _exit(126);
+}
+
+/* ---- reading the answer ---- */
+
+static bool find_line(const char *out, const char *key, char *ret, size_t size)
+{
+    size_t len = strlen(key);
+
+    for (const char *at = out; at && *at; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        if (strncmp(at, key, len) != 0 || at[len] != '=')
+            continue;
+        (void)snprintf(ret, size, "%.*s", (int)strcspn(at + len + 1, "\n"),
+                       at + len + 1);
+        return true;
+    }
+    return false;
+}
+
+/*
+ * A field of `scontrol show job -o`: " Key=value " on one line. Only the
+ * job's name may hold spaces; it stands before UserId.
+ */
+static bool find_field(const char *line, const char *key, char *ret,
+                       size_t size)
+{
+    char want[32];
+    const char *at;
+    const char *end;
+
+    (void)snprintf(want, sizeof(want), " %s=", key);
+    at = strstr(line, want);
+    if (!at)
+        return false;
+    at += strlen(want);
+    end = strcmp(key, "JobName") == 0 ? strstr(at, " UserId=") : NULL;
+    if (!end)
+        end = at + strcspn(at, " \n");
+    if ((size_t)(end - at) >= size || strncmp(at, "(null)", 6) == 0 ||
+        !parse_is_clean_text(at, (size_t)(end - at)))
+        return false;
+    memcpy(ret, at, (size_t)(end - at));
+    ret[end - at] = '\0';
+    return true;
+}
+
+static bool find_number(const char *line, const char *key, uint32_t *ret)
+{
+    char text[32];
+    uint64_t value;
+
+    if (!find_field(line, key, text, sizeof(text)))
+        return false;
+    text[strspn(text, "0123456789")] = '\0'; /* "2-2" of pending jobs */
+    if (parse_u64(text, 0, UINT32_MAX, key, &value, NULL) != JUSTALOCK_OK)
+        return false;
+    *ret = (uint32_t)value;
+    return true;
+}
+
+/* The line of this very job; a het leader's id lists its components too. */
+static const char *line_of(const char *out, uint32_t job_id)
+{
+    char want[32];
+    const char *at;
+
+    (void)snprintf(want, sizeof(want), "JobId=%u ", job_id);
+    at = strstr(out, want);
+    return at && (at == out || at[-1] == '\n') ? at : NULL;
+}
+
+/* false: Slurm did not say. Only its word counts for who the job is. */
+static bool take_job(struct wire_job *j, const char *out)
+{
+    const char *line = line_of(out, j->job_id);
+    uint32_t restart, nodes;
+
+    if (!line || !find_number(line, "Restarts", &restart) ||
+        !find_number(line, "NumNodes", &nodes))
+        return false;
+    j->restart = restart;
+    j->node_count = nodes;
+    if (!find_number(line, "HetJobId", &j->leader_id))
+        j->leader_id = j->job_id;
+    if (!find_number(line, "ArrayJobId", &j->array_id) ||
+        !find_number(line, "ArrayTaskId", &j->array_task)) {
+        j->array_id = WIRE_NO_ARRAY;
+        j->array_task = WIRE_NO_ARRAY;
+    }
+    j->partition[0] = j->account[0] = j->reservation[0] = j->name[0] = '\0';
+    (void)find_field(line, "JobName", j->name, sizeof(j->name));
+    (void)find_field(line, "Account", j->account, sizeof(j->account));
+    (void)find_field(line, "Partition", j->partition, sizeof(j->partition));
+    (void)find_field(line, "Reservation", j->reservation,
+                     sizeof(j->reservation));
+    return true;
+}
+
+/* ---- the locks, now that all is known ---- */
+
+static enum wire_verdict verdict_of(enum justalock_status st)
+{
+    switch (st) {
+    case JUSTALOCK_DENIED:
+        return WIRE_REFUSED_DENIED;
+    case JUSTALOCK_CONFIG:
+        return WIRE_REFUSED_CONFIG;
+    case JUSTALOCK_ARG:
+        return WIRE_REFUSED_BAD;
+    default:
+        return WIRE_REFUSED_LOCAL;
+    }
+}
+
+static void default_label(const struct guard *g, const struct work *w,
+                          char *ret_label, size_t size)
+{
+    char text[64];
+    char uid[16];
+
+    (void)snprintf(uid, sizeof(uid), "%u", w->f.uid);
+    work_text(w, text, sizeof(text));
+    (void)snprintf(ret_label, size, "%.30s %.40s@%.40s", text,
+                   w->f.user[0] ? w->f.user : uid, g->host);
+}
+
+/* Those who wait already, of a job of which we did not know it has locks. */
+static void put_askers(struct guard *g, struct work *w)
+{
+    struct justalock_error err;
+    struct conn *next;
+
+    for (struct conn *c = w->conns; c && w->f.kind == WORK_JOB; c = next) {
+        next = c->work_next;
+        if (c->is_put || work_put(g, w, c->peer, &err) == JUSTALOCK_OK)
+            continue;
+        conn_detach(c);
+        conn_verdict(g, c, WIRE_REFUSED_LOCAL, "%s", err.text);
+    }
+}
+
+static void take_locks(struct guard *g, struct work *w)
+{
+    static struct wants wants;
+    char label[JUSTALOCK_LABEL_MAX + 1];
+    struct justalock_error err;
+    enum justalock_status st;
+
+    wants.len = 0;
+    st = w->f.kind == WORK_JOB
+             ? locks_of_job(g, &w->f, &wants, &err)
+             : locks_parse(g, w->f.option, &w->f, &wants, &err);
+    if (st == JUSTALOCK_OK && wants.len == 0) {
+        w->state = WORK_KNOWN;
+        say_verdict(g, w, WIRE_GO, "");
+        return;
+    }
+    default_label(g, w, label, sizeof(label));
+    for (size_t i = 0; st == JUSTALOCK_OK && i < wants.len; i++)
+        if (w->life_s != 0)
+            wants.v[i].times.life_s = w->life_s;
+    if (st == JUSTALOCK_OK)
+        st = locks_take(g, w, &wants, w->client, w->label[0] ? w->label : label,
+                        &err);
+    if (st != JUSTALOCK_OK) {
+        w->f.helds_len = 0;
+        hold_refuse(g, w, verdict_of(st), err.text);
+        return;
+    }
+    put_askers(g, w);
+    hold_begin(g, w);
+}
+
+static void resolved(struct guard *g, struct work *w, struct child_run *c,
+                     int status)
+{
+    char denied[300];
+    bool slurm = w && w->needs_slurm;
+    char *said;
+
+    if (!w || w->child != c)
+        return;
+    w->child = NULL;
+    if (w->state != WORK_RESOLVING)
+        return;
+    said = strstr(c->out, END);
+    if (!said) {
+        hold_refuse(g, w, WIRE_REFUSED_LOCAL,
+                    "this host could not look up the user in time");
+        return;
+    }
+    *said = '\0'; /* ours before it, scontrol's after it */
+    said += strlen(END);
+    (void)find_line(c->out, "User", w->f.user, sizeof(w->f.user));
+    if (find_line(c->out, "Denied", denied, sizeof(denied))) {
+        hold_refuse(g, w, WIRE_REFUSED_DENIED, denied);
+        return;
+    }
+    w->is_checked = true;
+    if (slurm && take_job(&w->f.job, said)) {
+        w->f.is_told = true;
+    } else if (slurm && (w->f.is_told || locks_needs_name(w->f.option))) {
+        hold_refuse(g, w, WIRE_REFUSED_LOCAL,
+                    status == 0 ? "scontrol does not know the job, whose name "
+                                  "or account its lock depends on"
+                                : "scontrol could not say the job's name or "
+                                  "account in time, which its lock depends on");
+        return;
+    }
+    w->is_asked_slurm = slurm;
+    take_locks(g, w);
+}
+
+/* Nothing of a user or of Slurm has to be asked. */
+static bool is_resolved(struct guard *g, struct work *w)
+{
+    bool needs = false;
+
+    if (w->f.kind == WORK_JOB) {
+        (void)locks_rules_apply(g, &w->f, &needs);
+        needs |= !w->f.is_told ||
+                 (locks_needs_name(w->f.option) && w->f.job.name[0] == '\0');
+    }
+    w->needs_slurm = needs && !w->is_asked_slurm;
+    if (w->f.uid == 0) {
+        (void)snprintf(w->f.user, sizeof(w->f.user), "root");
+        w->is_checked = true;
+    }
+    return w->is_checked && !w->needs_slurm;
+}
+
+void job_resolve(struct guard *g, struct work *w)
+{
+    char id[16];
+    char scontrol[] = "scontrol", show[] = "show", job[] = "job", o[] = "-o";
+    char *const argv[] = {scontrol, show, job, o, id, NULL};
+
+    if (is_resolved(g, w)) {
+        take_locks(g, w);
+        return;
+    }
+    (void)snprintf(id, sizeof(id), "%u", w->f.job.job_id);
+    w->state = WORK_RESOLVING;
+    w->child = child_start(g, w, look_up, w->f.uid, w->f.job.gid,
+                           w->needs_slurm ? argv : NULL, resolved);
+    if (!w->child)
+        hold_refuse(g, w, WIRE_REFUSED_LOCAL,
+                    "this host's agent cannot start a process");
+}
+
+/* ---- is a job over that nobody told us of? ---- */
+
+static void with_errors(struct guard *g, struct work *w)
+{
+    (void)g;
+    (void)w;
+    if (dup2(1, 2) < 0)
+        _exit(126);
+}
+
+static bool is_over(const struct work *w, const char *out)
+{
+    static const char *const over[] = {
+        "COMPLETED", "FAILED",   "CANCELLED", "TIMEOUT",       "NODE_FAIL",
+        "BOOT_FAIL", "DEADLINE", "REVOKED",   "OUT_OF_MEMORY", "PREEMPTED"};
+    const char *line = line_of(out, w->f.job.job_id);
+    uint32_t restart = 0;
+    char state[64];
+
+    if (strstr(out, "Invalid job id"))
+        return true;
+    if (!line || !find_field(line, "JobState", state, sizeof(state)))
+        return false;
+    if (find_number(line, "Restarts", &restart) && restart > w->f.job.restart)
+        return true;
+    for (size_t i = 0; i < sizeof(over) / sizeof(over[0]); i++)
+        if (strcmp(state, over[i]) == 0)
+            return true;
+    return false;
+}
+
+static void looked_if_over(struct guard *g, struct work *w, struct child_run *c,
+                           int status)
+{
+    char text[64];
+
+    (void)status;
+    if (!w || w->child != c)
+        return;
+    w->child = NULL;
+    if (w->state != WORK_HELD || !is_over(w, c->out))
+        return;
+    work_text(w, text, sizeof(text));
+    log_warn("%s is over, though no epilog has said so", text);
+    hold_over(g, w);
+}
+
+void job_look_if_over(struct guard *g, struct work *w)
+{
+    char id[16];
+    char scontrol[] = "scontrol", show[] = "show", job[] = "job", o[] = "-o";
+    char *const argv[] = {scontrol, show, job, o, id, NULL};
+
+    (void)snprintf(id, sizeof(id), "%u", w->f.job.job_id);
+    w->child = child_start(g, w, with_errors, w->f.uid, w->f.job.gid, argv,
+                           looked_if_over);
+}
