@@ -253,8 +253,10 @@ static void finish(struct transfer *t, CURLcode code)
     buf_done(&body);
 }
 
-static void collect(struct pool *pool)
+/* Returns whether there was any. */
+static bool collect(struct pool *pool)
 {
+    bool any = false;
     CURLMsg *msg;
     int left;
 
@@ -262,12 +264,14 @@ static void collect(struct pool *pool)
         CURLcode code = msg->data.result;
         char *t = NULL;
 
+        any = true;
         if (msg->msg == CURLMSG_DONE &&
             curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &t) ==
                 CURLE_OK &&
             t)
             finish((struct transfer *)(void *)t, code);
     }
+    return any;
 }
 
 /* ---- the loop ---- */
@@ -383,20 +387,23 @@ bool transfer_run(struct transfer_hub *hub, int fd, struct clock_time until)
     int timeout_ms = PAUSE_MS;
 
     serve_timers(hub); /* what transfer_start left to be begun */
+    /* Some of it is over already: an answer can be that fast. */
+    if (collect(&hub->pools[false]) | collect(&hub->pools[true]))
+        timeout_ms = 0;
     until = clock_min(until, hub->pools[0].due);
     until = clock_min(until, hub->pools[1].due);
     now = clock_now();
     if (clock_left_ms(until, now) <= 0)
         timeout_ms = 0;
-    else if (!clock_is_never(until))
+    else if (timeout_ms > 0 && !clock_is_never(until))
         arm(hub, until, now);
     /* -1: a signal came, or there is no memory; what is due is done. */
     if (poll(fds, fd >= 0 ? 2 : 1, timeout_ms) < 0)
         fds[1].revents = 0;
     serve(hub);
     serve_timers(hub);
-    collect(&hub->pools[false]);
-    collect(&hub->pools[true]);
+    (void)collect(&hub->pools[false]); /* there may be none */
+    (void)collect(&hub->pools[true]);
     if (unblock)
         unblock_sigpipe(&before);
     return fd >= 0 && fds[1].revents != 0;
