@@ -62,7 +62,7 @@ AGENT_PURE := proc deadlines work work_cgroup record
 AGENT   := $(AGENT_PURE) watch watch_rows watch_children guard guard_ask guard_command \
            guard_conn guard_hold guard_event guard_job guard_keeper guard_list guard_locks \
            guard_resolve guard_say guard_state guard_tick guard_watch guard_works
-CLI     := run run_alone run_agent id status list release config
+CLI     := run run_alone run_agent front back back_end hold page talk tree child signals terminal words context help cmd_id cmd_status cmd_list cmd_release cmd_config doctor capture
 SLURM   := spank_justalock spank_options spank_submit spank_script spank_task spank_wait
 
 objs = $(patsubst %,$(B)/obj/%.o,$(1))
@@ -136,6 +136,7 @@ UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
 UNIT_LDFLAGS_test_clock := -Wl,--wrap=clock_gettime
 UNIT_LDFLAGS_test_secret := -Wl,--wrap=write,--wrap=fsync
 UNIT_LDFLAGS_test_lock := -Wl,--wrap=calloc,--wrap=timerfd_create,--wrap=eventfd,--wrap=pthread_create
+UNIT_LDFLAGS_test_config := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=free
 .PHONY: unit
 unit: $(UNIT)
 
@@ -148,7 +149,7 @@ check-unit: all unit
 
 FUZZ_SECONDS ?= 10
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-$(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/libcommon.a
+$(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call objs,common/service common/service_view) $(B)/libcommon.a
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -fsanitize=fuzzer -o $@ $^ $(JSON_L) $(NETTLE_L)
 
 .PHONY: fuzz fuzz-programs check-fuzz

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_config.c - `justalock config`: show what is in effect; check it, and
+ * with doctor.c what is around it.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "doctor.h"
+#include "wire.h"
+
+static const char *path_or_env(const char *path)
+{
+    const char *env = getenv("JUSTALOCK_CONFIG");
+
+    if (path == NULL && env != NULL && env[0] != '\0')
+        return env;
+    return path;
+}
+
+static int show(const char *path, bool json)
+{
+    struct justalock_error err;
+    struct config *c;
+    enum justalock_status st = config_load(path, &c, stderr, &err);
+
+    if (st != JUSTALOCK_OK)
+        return cli_fail(&err, st);
+    config_show(c, stdout, json);
+    config_free(c);
+    return CLI_OK;
+}
+
+static int check(const char *path, const char *socket, bool json)
+{
+    struct doctor d = {.json = json};
+    struct justalock_error err;
+    struct config *c;
+
+    if (config_load(path, &c, stderr, &err) != JUSTALOCK_OK) {
+        doctor_say(&d, DOCTOR_ERROR, "configuration", "%s", err.text);
+        return CLI_CONFIG;
+    }
+    doctor_say(&d, DOCTOR_OK, "configuration", "%s is well formed, %zu lock%s",
+               path != NULL ? path : CONFIG_PATH, c->locks_len,
+               c->locks_len == 1 ? "" : "s");
+    d.warnings += config_warn(c, stderr);
+    doctor_look(&d, c, socket);
+    config_free(c);
+    return d.errors > 0 ? CLI_CONFIG : CLI_OK;
+}
+
+int cmd_config(int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"json", no_argument, NULL, 'j'},
+        {"config", required_argument, NULL, 'c'},
+        {"socket", required_argument, NULL, 's'},
+        {NULL, 0, NULL, 0}};
+    const char *path = NULL, *socket = WIRE_SOCKET;
+    bool json = false;
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        if (opt == 'j')
+            json = true;
+        else if (opt == 'c')
+            path = optarg;
+        else if (opt == 's')
+            socket = optarg;
+        else
+            return cli_usage("config", "the call is wrong");
+    }
+    if (optind == argc - 1 && strcmp(argv[optind], "show") == 0)
+        return show(path_or_env(path), json);
+    if (optind == argc - 1 && strcmp(argv[optind], "check") == 0)
+        return check(path_or_env(path), socket, json);
+    return cli_usage("config", "it is \"check\" or \"show\"");
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_list.c - `justalock list`: what this host's agent holds and waits for.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent_client.h"
+#include "cli.h"
+
+#define LIMIT_MS 5000
+
+static const char *state_name(unsigned state)
+{
+    switch (state) {
+    case WIRE_ITEM_WAITING:
+        return "waiting";
+    case WIRE_ITEM_HELD:
+        return "held";
+    case WIRE_ITEM_ENDING:
+        return "ending";
+    case WIRE_ITEM_LOST:
+        return "lost";
+    default:
+        return "?";
+    }
+}
+
+static void time_text(int64_t wall_s, char *ret_text, size_t size)
+{
+    time_t t = (time_t)wall_s;
+    struct tm tm;
+
+    if (localtime_r(&t, &tm) == NULL ||
+        strftime(ret_text, size, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+        (void)snprintf(ret_text, size, "?");
+}
+
+static void print_text(const struct wire_msg *m)
+{
+    char since[32];
+
+    time_text(m->item_since_s, since, sizeof(since));
+    (void)printf("%-8s %s  %s  since %s", state_name(m->item_state), m->locks,
+                 m->item_work, since);
+    if (m->item_state == WIRE_ITEM_WAITING && m->item_holder[0] != '\0')
+        (void)printf(", held by %s", m->item_holder);
+    if (m->item_state == WIRE_ITEM_HELD)
+        (void)printf(", sure for %" PRId64 " s", m->item_left_ms / 1000);
+    if (m->has_token != 0)
+        (void)printf(", token %" PRIu64, m->token);
+    (void)printf(", %u process%s\n", m->item_pids,
+                 m->item_pids == 1 ? "" : "es");
+}
+
+static void print_json(const struct wire_msg *m)
+{
+    struct buf b;
+
+    buf_init(&b, 16384);
+    buf_str(&b, "{\"lock\":");
+    buf_json(&b, m->locks);
+    buf_printf(&b, ",\"state\":\"%s\",\"work\":", state_name(m->item_state));
+    buf_json(&b, m->item_work);
+    buf_printf(&b, ",\"since\":%" PRId64 ",\"processes\":%u", m->item_since_s,
+               m->item_pids);
+    if (m->item_state == WIRE_ITEM_HELD)
+        buf_printf(&b, ",\"left_ms\":%" PRId64, m->item_left_ms);
+    if (m->item_holder[0] != '\0') {
+        buf_str(&b, ",\"holder\":");
+        buf_json(&b, m->item_holder);
+    }
+    if (m->has_token != 0)
+        buf_printf(&b, ",\"token\":%" PRIu64, m->token);
+    buf_str(&b, "}");
+    if (!b.failed)
+        (void)puts(b.data);
+    buf_done(&b);
+}
+
+static enum justalock_status list(const char *socket, bool json,
+                                  struct justalock_error *err)
+{
+    struct clock_time by = clock_add(clock_now(), LIMIT_MS);
+    struct wire_msg m = {.type = WIRE_LIST};
+    enum justalock_status st;
+    int fd;
+
+    st = agent_connect(socket, &fd, err);
+    if (st != JUSTALOCK_OK)
+        return st;
+    st = agent_send(fd, &m, by, err);
+    while (st == JUSTALOCK_OK) {
+        st = agent_recv(fd, &m, by, err);
+        if (st != JUSTALOCK_OK || m.type != WIRE_ITEM)
+            break;
+        (json ? print_json : print_text)(&m);
+    }
+    if (st == JUSTALOCK_OK && m.verdict != WIRE_GO)
+        st = error_set(err, JUSTALOCK_DENIED, "%s", m.text);
+    (void)close(fd);
+    return st;
+}
+
+int cmd_list(int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"json", no_argument, NULL, 'j'},
+        {"socket", required_argument, NULL, 's'},
+        {NULL, 0, NULL, 0}};
+    const char *socket = WIRE_SOCKET;
+    struct justalock_error err;
+    enum justalock_status st;
+    bool json = false;
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        if (opt == 'j')
+            json = true;
+        else if (opt == 's')
+            socket = optarg;
+        else
+            return cli_usage("list", "the call is wrong");
+    }
+    if (optind != argc)
+        return cli_usage("list", "it takes no name");
+    st = list(socket, json, &err);
+    return st == JUSTALOCK_OK ? CLI_OK : cli_fail(&err, st);
+}

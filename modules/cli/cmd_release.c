@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_release.c - `justalock release`: the admin breaks a lock at the
+ * service. That takes root on the server's own unix socket, so the request is
+ * made here and not by a keeper, which has no privileges: a fixed request,
+ * and of the answer only its status number and its last line.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "cli.h"
+#include "parse.h"
+
+#define LIMIT_MS   10000
+#define ANSWER_MAX 4096
+
+static enum justalock_status connect_unix(const char *path, int *ret_fd,
+                                          struct justalock_error *err)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    int fd = -1;
+
+    if (strlen(path) >= sizeof(sun.sun_path))
+        return error_set(err, JUSTALOCK_ARG, "unix:%s: the path is too long",
+                         path);
+    memcpy(sun.sun_path, path, strlen(path) + 1);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return error_sys(err, errno, "socket");
+    if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) != 0) {
+        (void)error_sys(err, errno, "unix:%s", path);
+        (void)close(fd);
+        return err->status = JUSTALOCK_NET;
+    }
+    *ret_fd = fd;
+    return JUSTALOCK_OK;
+}
+
+static enum justalock_status read_answer(int fd, struct buf *b,
+                                         struct justalock_error *err)
+{
+    struct clock_time by = clock_add(clock_now(), LIMIT_MS);
+    char part[512];
+
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        int64_t left = clock_left_ms(by, clock_now());
+        ssize_t n;
+
+        if (left <= 0 || poll(&p, 1, (int)left) == 0)
+            return error_set(err, JUSTALOCK_NET,
+                             "the server does not answer in %d s",
+                             LIMIT_MS / 1000);
+        n = recv(fd, part, sizeof(part), MSG_DONTWAIT);
+        if (n == 0)
+            return JUSTALOCK_OK;
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+            return error_sys(err, errno, "reading the server's answer");
+        if (n > 0)
+            buf_add(b, part, (size_t)n);
+        if (b->failed)
+            return error_set(err, JUSTALOCK_PROTO,
+                             "the server's answer exceeds %d bytes",
+                             ANSWER_MAX);
+    }
+}
+
+/* "HTTP/1.1 NNN ..." ... empty line, text. */
+static enum justalock_status understand(const struct buf *b, char *ret_text,
+                                        size_t size,
+                                        struct justalock_error *err)
+{
+    static const char start[] = "HTTP/1.1 ";
+    const char *body = b->data == NULL ? NULL : strstr(b->data, "\r\n\r\n");
+
+    if (body == NULL || strncmp(b->data, start, sizeof(start) - 1) != 0)
+        return error_set(err, JUSTALOCK_PROTO,
+                         "what answers there is not a justalock-server");
+    (void)snprintf(ret_text, size, "%.200s", body + 4);
+    ret_text[strcspn(ret_text, "\r\n")] = '\0';
+    parse_mask_unclean(ret_text);
+    if (strncmp(b->data + sizeof(start) - 1, "200", 3) == 0)
+        return JUSTALOCK_OK;
+    return error_set(err, JUSTALOCK_DENIED, "%s", ret_text);
+}
+
+static enum justalock_status ask(const char *path, const struct lock_id *id,
+                                 char *ret_text, size_t size,
+                                 struct justalock_error *err)
+{
+    enum justalock_status st;
+    struct buf b;
+    int fd = -1;
+
+    st = connect_unix(path, &fd, err);
+    if (st != JUSTALOCK_OK)
+        return st;
+    buf_init(&b, ANSWER_MAX);
+    buf_printf(&b,
+               "POST /v1/locks/%s/break HTTP/1.1\r\nHost: localhost\r\n"
+               "Content-Length: 0\r\nConnection: close\r\n\r\n",
+               id_format(id).s);
+    if (send(fd, b.data, b.len, MSG_NOSIGNAL) != (ssize_t)b.len)
+        st = error_sys(err, errno, "asking the server");
+    buf_reset(&b);
+    if (st == JUSTALOCK_OK)
+        st = read_answer(fd, &b, err);
+    if (st == JUSTALOCK_OK)
+        st = understand(&b, ret_text, size, err);
+    buf_done(&b);
+    (void)close(fd);
+    return st;
+}
+
+/* On a terminal only: a script must say --yes. */
+static bool is_agreed(const char *name)
+{
+    char line[16];
+
+    if (!isatty(STDIN_FILENO)) {
+        cli_say("breaking %s ends the work of its holder; say --yes where "
+                "nobody can be asked",
+                name);
+        return false;
+    }
+    (void)fprintf(stderr,
+                  "Break %s? Its holder cannot refresh it any more, and its "
+                  "work is ended. [y/N] ",
+                  name);
+    return fgets(line, sizeof(line), stdin) != NULL &&
+           (line[0] == 'y' || line[0] == 'Y');
+}
+
+static int release(const struct cli_context *c, const char *name, bool yes)
+{
+    struct justalock_error err;
+    struct lock_id id;
+    char text[256];
+    enum justalock_status st;
+
+    if (strncmp(c->service.url, "unix:", 5) != 0) {
+        cli_say("%s: a lock can be broken only by root on the host of a "
+                "justalock-server, over its unix socket: --url unix:PATH. At "
+                "other services it lapses when its holder stops refreshing it",
+                c->service.url);
+        return CLI_DENIED;
+    }
+    st = cli_context_id(c, name, &id, &err);
+    if (st != JUSTALOCK_OK)
+        return cli_fail(&err, st);
+    if (!yes && !is_agreed(name))
+        return CLI_DENIED;
+    st = ask(c->service.url + 5, &id, text, sizeof(text), &err);
+    if (st != JUSTALOCK_OK)
+        return cli_fail(&err, st);
+    (void)printf("%s: %s\n", name, text);
+    return CLI_OK;
+}
+
+int cmd_release(int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"yes", no_argument, NULL, 'y'},
+        {"url", required_argument, NULL, 'u'},
+        {"config", required_argument, NULL, 'c'},
+        {NULL, 0, NULL, 0}};
+    const char *path = NULL, *url = NULL;
+    struct justalock_error err;
+    struct cli_context c;
+    enum justalock_status st;
+    bool yes = false;
+    int opt, code;
+
+    while ((opt = getopt_long(argc, argv, "y", names, NULL)) != -1) {
+        if (opt == 'y')
+            yes = true;
+        else if (opt == 'u')
+            url = optarg;
+        else if (opt == 'c')
+            path = optarg;
+        else
+            return cli_usage("release", "the call is wrong");
+    }
+    if (optind != argc - 1)
+        return cli_usage("release", "it takes one name");
+    st = cli_context_open(&c, path, url, true, &err);
+    if (st != JUSTALOCK_OK)
+        return cli_fail(&err, st);
+    code = release(&c, argv[optind], yes);
+    cli_context_close(&c);
+    return code;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_status.c - `justalock status`: what the service shows of a lock. The
+ * answer is read by a justalock-keeper without privileges.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "buf.h"
+#include "cli.h"
+#include "hold.h"
+
+#define LIMIT_MS 10000
+
+static void print_text(const char *name, const struct keeper_view *v)
+{
+    if (!v->known) {
+        (void)printf("%s: the service cannot tell who holds a lock\n", name);
+        return;
+    }
+    if (!v->held) {
+        (void)printf("%s: free%s\n", name,
+                     v->waiters > 0 ? ", offered to a waiter" : "");
+        return;
+    }
+    (void)printf("%s: held by %s", name,
+                 v->holder[0] != '\0' ? v->holder : "a client without a name");
+    if (v->since[0] != '\0')
+        (void)printf(" since %s", v->since);
+    if (v->has_token)
+        (void)printf(", token %" PRIu64, v->token);
+    if (v->expires_ms >= 0)
+        (void)printf(", lease ends in %" PRId64 " s unless refreshed",
+                     v->expires_ms / 1000);
+    if (v->shares > 1)
+        (void)printf(", on %u hosts", v->shares);
+    (void)printf(", %u waiting\n", v->waiters);
+}
+
+static void print_json(const char *name, const struct keeper_view *v)
+{
+    struct buf b;
+
+    buf_init(&b, 8192);
+    buf_str(&b, "{\"lock\":");
+    buf_json(&b, name);
+    if (!v->known) {
+        buf_str(&b, ",\"state\":\"unknown\"}");
+    } else if (!v->held) {
+        buf_printf(&b, ",\"state\":\"free\",\"waiters\":%u}", v->waiters);
+    } else {
+        buf_str(&b, ",\"state\":\"held\",\"holder\":");
+        buf_json(&b, v->holder);
+        buf_str(&b, ",\"since\":");
+        buf_json(&b, v->since);
+        if (v->has_token)
+            buf_printf(&b, ",\"token\":%" PRIu64, v->token);
+        if (v->expires_ms >= 0)
+            buf_printf(&b, ",\"expires_ms\":%" PRId64, v->expires_ms);
+        buf_printf(&b, ",\"shares\":%u,\"waiters\":%u}", v->shares, v->waiters);
+    }
+    if (!b.failed)
+        (void)puts(b.data);
+    buf_done(&b);
+}
+
+int cmd_status(int argc, char **argv)
+{
+    static const struct option names[] = {
+        {"json", no_argument, NULL, 'j'},
+        {"url", required_argument, NULL, 'u'},
+        {"config", required_argument, NULL, 'c'},
+        {NULL, 0, NULL, 0}};
+    const char *path = NULL, *url = NULL;
+    struct justalock_error err;
+    struct keeper_view view;
+    struct cli_context c;
+    struct lock_id id;
+    enum justalock_status st;
+    bool json = false;
+    int opt;
+
+    while ((opt = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        if (opt == 'j')
+            json = true;
+        else if (opt == 'u')
+            url = optarg;
+        else if (opt == 'c')
+            path = optarg;
+        else
+            return cli_usage("status", "the call is wrong");
+    }
+    if (optind != argc - 1)
+        return cli_usage("status", "it takes one name");
+    st = cli_context_open(&c, path, url, true, &err);
+    if (st != JUSTALOCK_OK)
+        return cli_fail(&err, st);
+    st = cli_context_id(&c, argv[optind], &id, &err);
+    if (st == JUSTALOCK_OK)
+        st = hold_query(&c.service, &id, LIMIT_MS, &view, &err);
+    cli_context_close(&c);
+    if (st != JUSTALOCK_OK)
+        return cli_fail(&err, st);
+    (json ? print_json : print_text)(argv[optind], &view);
+    return CLI_OK;
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run_agent.c - `justalock run` through the host's agent: the agent holds the
+ * lock, contains the command and ends it by the deadline; we start it, pass
+ * signals and the terminal on, and return its status. Nothing that happens to
+ * this process lets the command run on beyond its lock.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent_client.h"
+#include "child.h"
+#include "run.h"
+#include "words.h"
+
+#define ANSWER_MS 5000  /* for what the agent can answer at once */
+#define AGAIN_MS  100   /* between two tries to reach a restarted agent */
+#define GONE_MS   10000 /* an agent that does not come back */
+
+struct agent_run {
+    struct run_base *base;
+    const struct run_options *o;
+    const char *socket;
+    int fd; /* -1: the agent is gone, for now */
+    struct clock_time gone_since;
+    struct waiting waiting;
+    struct child child;
+    bool has_exited;
+    bool is_lost;
+    bool is_unsure; /* lost, and not seen dead */
+    int wait_status;
+};
+
+static int code_of(const struct agent_run *r, unsigned verdict)
+{
+    switch (verdict) {
+    case WIRE_REFUSED_BUSY:
+        return r->o->busy_code;
+    case WIRE_REFUSED_NET:
+        return CLI_NET;
+    case WIRE_REFUSED_DENIED:
+        return CLI_DENIED;
+    case WIRE_REFUSED_CONFIG:
+        return CLI_CONFIG;
+    case WIRE_REFUSED_BAD:
+        return CLI_USAGE;
+    case WIRE_REFUSED_LOST:
+        return CLI_LOST;
+    default:
+        return CLI_LOCAL;
+    }
+}
+
+static void fill(const struct agent_run *r, struct wire_msg *m)
+{
+    const struct run_options *o = r->o;
+
+    memset(m, 0, sizeof(*m));
+    m->type = WIRE_COMMAND;
+    (void)snprintf(m->locks, sizeof(m->locks), "%s", o->lock);
+    m->wait_ms = o->wait_ms;
+    m->on_lost = (uint8_t)o->on_lost; /* the same order: guard_command.c */
+    m->signo = (uint8_t)o->lost_signal;
+    m->life_s = o->life_s;
+    if (o->label != NULL)
+        (void)snprintf(m->label, sizeof(m->label), "%s", o->label);
+    else
+        run_default_label(m->label);
+    if (o->client != NULL)
+        (void)snprintf(m->client, sizeof(m->client), "%s", o->client);
+}
+
+static enum justalock_status ask(struct agent_run *r,
+                                 struct justalock_error *err)
+{
+    struct wire_msg m;
+    enum justalock_status st = agent_connect(r->socket, &r->fd, err);
+
+    if (st != JUSTALOCK_OK) {
+        r->fd = -1;
+        return st;
+    }
+    fill(r, &m);
+    st = agent_send(r->fd, &m, clock_add(clock_now(), ANSWER_MS), err);
+    if (st == JUSTALOCK_OK)
+        return JUSTALOCK_OK;
+    (void)close(r->fd);
+    r->fd = -1;
+    return st;
+}
+
+static void lose_agent(struct agent_run *r)
+{
+    if (r->fd >= 0)
+        (void)close(r->fd);
+    r->fd = -1;
+    r->gone_since = clock_now();
+}
+
+/* 0: nothing now; 1: *ret_m; -1: the agent is gone. */
+static int next_message(struct agent_run *r, struct wire_msg *ret_m)
+{
+    struct justalock_error err;
+    enum justalock_status st;
+    struct pollfd p = {.fd = r->fd, .events = POLLIN};
+
+    if (r->fd < 0 || poll(&p, 1, 0) <= 0)
+        return 0;
+    st = agent_recv(r->fd, ret_m, clock_now(), &err);
+    if (st == JUSTALOCK_OK)
+        return 1;
+    lose_agent(r);
+    return -1;
+}
+
+/* ---- waiting for the lock
+ * ------------------------------------------------------- */
+
+/* Returns an exit code, or -1 to go on. */
+static int wait_signals(struct agent_run *r)
+{
+    int signo;
+
+    while ((signo = signals_next(&r->base->signals)) > 0) {
+        if (signo == SIGTSTP) {
+            signals_stop_self();
+        } else if (signals_is_ending(signo)) {
+            waiting_done(&r->waiting);
+            return run_signal_code(signo);
+        }
+    }
+    return -1;
+}
+
+static int reconnect(struct agent_run *r)
+{
+    struct justalock_error err;
+
+    if (r->fd >= 0 || ask(r, &err) == JUSTALOCK_OK)
+        return -1;
+    if (clock_elapsed_ms(r->gone_since, clock_now()) < GONE_MS)
+        return -1;
+    waiting_done(&r->waiting);
+    cli_say("%s: %s; %s was not started", r->o->lock, err.text, r->o->argv[0]);
+    return CLI_NET;
+}
+
+/* -1: granted (*ret_m is the verdict); -2: to be tried alone; else the code. */
+static int on_answer(struct agent_run *r, const struct wire_msg *m)
+{
+    if (m->type == WIRE_NOTE) {
+        waiting_show(&r->waiting, m->text);
+        return -3;
+    }
+    waiting_done(&r->waiting);
+    if (m->type != WIRE_VERDICT) {
+        cli_say("the agent answers out of turn");
+        return CLI_LOCAL;
+    }
+    if (m->verdict == WIRE_GO)
+        return -1;
+    if (m->verdict == WIRE_REFUSED_DENIED && getuid() != 0 &&
+        r->o->socket == NULL)
+        return -2;
+    cli_say("%s", m->text);
+    return code_of(r, m->verdict);
+}
+
+static int wait_for_lock(struct agent_run *r, struct wire_msg *m)
+{
+    for (;;) {
+        struct pollfd p[2] = {
+            {.fd = r->base->signals.fd, .events = POLLIN},
+            {.fd = r->fd, .events = POLLIN},
+        };
+        int64_t ms = clock_left_ms(waiting_due(&r->waiting), clock_now());
+        int code;
+
+        if (r->fd < 0)
+            ms = AGAIN_MS;
+        (void)poll(p, 2, ms < 0 ? 0 : (int)(ms < 1000 ? ms : 1000));
+        code = wait_signals(r);
+        if (code >= 0)
+            return code;
+        while (next_message(r, m) == 1) {
+            code = on_answer(r, m);
+            if (code != -3)
+                return code;
+        }
+        code = reconnect(r);
+        if (code >= 0)
+            return code;
+        waiting_tick(&r->waiting);
+    }
+}
+
+/* ---- the command
+ * ------------------------------------------------------------------ */
+
+/* The child waits at its gate: put it under the lock, then let it go. */
+static int start(struct agent_run *r, const struct wire_msg *granted)
+{
+    struct child_how how = {.argv = r->o->argv,
+                            .lock = r->o->lock,
+                            .signals = &r->base->signals,
+                            .terminal = &r->base->terminal};
+    struct child_pass pass = {.stop_at = clock_never(),
+                              .has_token = granted->has_token != 0,
+                              .token = granted->token,
+                              .has_id = granted->ids[0] != '\0'};
+    struct wire_msg m = {.type = WIRE_COMMAND_PID};
+    struct clock_time by = clock_add(clock_now(), ANSWER_MS);
+    struct justalock_error err;
+    enum justalock_status st = child_start(&how, &r->child, &err);
+
+    if (st != JUSTALOCK_OK)
+        return cli_fail(&err, st);
+    m.pid = (uint32_t)r->child.pid;
+    st = agent_send(r->fd, &m, by, &err);
+    if (st == JUSTALOCK_OK)
+        st = agent_recv(r->fd, &m, by, &err);
+    if (st == JUSTALOCK_OK && m.type == WIRE_VERDICT && m.verdict == WIRE_GO) {
+        (void)snprintf(pass.id, sizeof(pass.id), "%.22s", granted->ids);
+        pass.on_terminal = terminal_is_ours(&r->base->terminal);
+        st = child_go(&r->child, &pass, &err);
+        if (st == JUSTALOCK_OK)
+            return -1;
+    }
+    child_drop(&r->child);
+    (void)waitpid(r->child.pid, NULL, 0); /* it ends at its closed gate */
+    cli_say("%s was not started: %s", r->o->argv[0],
+            st == JUSTALOCK_OK ? m.text : err.text);
+    return st == JUSTALOCK_OK ? code_of(r, m.verdict) : CLI_LOCAL;
+}
+
+static void stop_with_command(struct agent_run *r)
+{
+    const struct terminal *t = &r->base->terminal;
+    bool had = terminal_take(t, r->child.pid);
+
+    signals_stop_self();
+    if (had && terminal_is_ours(t))
+        terminal_give(t, r->child.pid);
+    (void)kill(-r->child.pid, SIGCONT);
+}
+
+static void reap(struct agent_run *r)
+{
+    int status;
+
+    while (waitpid(r->child.pid, &status, WNOHANG | WUNTRACED) ==
+           r->child.pid) {
+        if (WIFSTOPPED(status)) {
+            int signo = WSTOPSIG(status);
+
+            if (signo == SIGTSTP || signo == SIGTTIN || signo == SIGTTOU)
+                stop_with_command(r);
+            continue;
+        }
+        r->has_exited = true;
+        r->wait_status = status;
+        (void)terminal_take(&r->base->terminal, r->child.pid);
+        return;
+    }
+}
+
+static void read_signals(struct agent_run *r)
+{
+    int signo;
+
+    while ((signo = signals_next(&r->base->signals)) > 0)
+        if (signals_is_forwarded(signo) && !r->has_exited)
+            (void)kill(-r->child.pid, signo); /* not reaped: its own group */
+    reap(r);
+}
+
+static void on_message(struct agent_run *r, const struct wire_msg *m)
+{
+    if (m->type == WIRE_LOST) {
+        cli_say("%s", m->text);
+        r->is_unsure = strstr(m->text, "could not be confirmed") != NULL;
+        r->is_lost = true;
+    } else if (m->type == WIRE_VERDICT && m->verdict != WIRE_GO) {
+        /* After a restart of the agent: it knows of no such work. */
+        r->is_lost = r->is_lost || m->verdict == WIRE_REFUSED_LOST;
+    }
+}
+
+static void run(struct agent_run *r)
+{
+    struct wire_msg m;
+    struct justalock_error err;
+
+    while (!r->has_exited) {
+        struct pollfd p[2] = {
+            {.fd = r->base->signals.fd, .events = POLLIN},
+            {.fd = r->fd, .events = POLLIN},
+        };
+
+        (void)poll(p, 2, r->fd < 0 ? AGAIN_MS : -1);
+        while (next_message(r, &m) == 1)
+            on_message(r, &m);
+        read_signals(r);
+        if (r->fd < 0 && !r->has_exited)
+            (void)ask(r, &err); /* it finds us by our pid */
+    }
+}
+
+/*
+ * The command has ended. What it left behind keeps the lock, at the agent.
+ * A lost lock's status waits for the word that all of the work is dead.
+ */
+static int end(struct agent_run *r)
+{
+    struct wire_msg m = {.type = WIRE_COMMAND_END};
+    struct clock_time by = clock_add(clock_now(), ANSWER_MS);
+    struct justalock_error err;
+    bool kills =
+        r->o->on_lost == CONFIG_LOST_UNSET || r->o->on_lost == CONFIG_LOST_KILL;
+
+    if (r->fd < 0 && agent_connect(r->socket, &r->fd, &err) != JUSTALOCK_OK)
+        r->fd = -1;
+    if (r->fd >= 0 && agent_send(r->fd, &m, by, &err) == JUSTALOCK_OK)
+        while (agent_recv(r->fd, &m, by, &err) == JUSTALOCK_OK) {
+            if (m.type == WIRE_LOST)
+                on_message(r, &m);
+            if (m.type == WIRE_VERDICT) {
+                r->is_lost = r->is_lost || m.verdict == WIRE_REFUSED_LOST;
+                break;
+            }
+        }
+    if (r->is_lost && kills)
+        return r->is_unsure ? CLI_LOST_ALIVE : CLI_LOST;
+    return child_code(r->wait_status);
+}
+
+int run_agent(struct run_base *b, bool *ret_alone)
+{
+    struct agent_run r = {.base = b, .o = b->options, .fd = -1};
+    struct justalock_error err;
+    struct wire_msg m;
+    enum justalock_status st;
+    int code;
+
+    r.socket = r.o->socket != NULL ? r.o->socket : WIRE_SOCKET;
+    r.child.gate = -1;
+    *ret_alone = false;
+    waiting_init(&r.waiting);
+    st = ask(&r, &err);
+    if (st != JUSTALOCK_OK) {
+        *ret_alone = st == JUSTALOCK_NET && r.o->socket == NULL;
+        return *ret_alone ? CLI_NET : cli_fail(&err, st);
+    }
+    code = wait_for_lock(&r, &m);
+    if (code == -2)
+        *ret_alone = true;
+    if (code == -1) {
+        code = start(&r, &m);
+        if (code == -1) {
+            run(&r);
+            code = end(&r);
+        }
+    }
+    if (r.fd >= 0)
+        (void)close(r.fd);
+    return code;
+}
