@@ -94,7 +94,9 @@ static void flush(struct program *p)
             if (errno == EINTR)
                 continue;
             if (errno != EAGAIN)
-                drop_owner(p, errno == EPIPE ? NULL : strerror(errno));
+                drop_owner(p, errno == EPIPE || errno == ECONNRESET
+                                  ? NULL
+                                  : strerror(errno));
             return;
         }
         p->unsent = u->next;
