@@ -54,7 +54,7 @@ enum identity_kind {
 };
 
 struct identity {
-    uint32_t kind;
+    _Atomic uint32_t kind;         /* written last */
     uint32_t job_id;               /* JOB */
     uint32_t uid;                  /* JOB */
     _Atomic uint64_t root;         /* TREE: proc_key; 0: nothing started */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -326,6 +327,7 @@ int guard_main(const struct agent_options *o)
     struct justalock_error err;
     enum justalock_status st;
 
+    (void)prctl(PR_SET_NAME, "justalock-guard");
     g.o = o;
     st = start(&g, &err);
     if (st != JUSTALOCK_OK) {

@@ -106,6 +106,8 @@ static void granted_all(struct guard *g, struct work *w)
 
     plan.deadline = deadline_of(w);
     w->f.since_s = clock_wall_s();
+    if (w->f.kind == WORK_COMMAND)
+        work_place(g, w, proc_key_pid(w->f.owner));
     work_changed_identity(w);
     row_arm(w->row, &plan);
     guard_nudge(g);

@@ -135,6 +135,9 @@ static void adopt(struct guard *g, const struct record *r)
     w->has_started = r->has_started;
     w->row = row_of(g, r);
     take_identity(w, r);
+    /* Where it was placed after it was armed, the row knows more. */
+    if (w->row && atomic_load(&w->row->who.kind) != IDENTITY_NONE)
+        w->who = w->row->who;
     if (r->f.helds_len == 0)
         return;
     w->helds = calloc(r->f.helds_len, sizeof(*w->helds));
@@ -205,7 +208,7 @@ static void sort_works(struct guard *g)
         v[n++] = w;
     qsort(v, n, sizeof(*v), by_number);
     for (size_t i = 0; i < n; i++) {
-        v[i]->prev = i > 0 ? v[i - 1] : NULL;
+        v[i]->prev = v[i > 0 ? i - 1 : n - 1]; /* utlist: head to tail */
         v[i]->next = i + 1 < n ? v[i + 1] : NULL;
     }
     g->works = n > 0 ? v[0] : NULL;

@@ -129,13 +129,15 @@ void work_changed_identity(struct work *w)
 {
     if (!w->row)
         return;
-    /* Read by the watch once the row is armed; later only these two change. */
-    if (row_state(w->row) == ROW_FREE) {
-        w->row->who.kind = w->who.kind;
+    /* Once, and its kind last: the watch reads the row while it is armed. */
+    if (atomic_load(&w->row->who.kind) == IDENTITY_NONE) {
         w->row->who.job_id = w->who.job_id;
         w->row->who.uid = w->who.uid;
         memcpy(w->row->who.path, w->who.path, sizeof(w->who.path));
-        work_text(w, w->row->label, sizeof(w->row->label));
+        if (row_state(w->row) == ROW_FREE)
+            work_text(w, w->row->label, sizeof(w->row->label));
+        atomic_store(&w->row->who.root, atomic_load(&w->who.root));
+        atomic_store(&w->row->who.kind, w->who.kind);
     }
     atomic_store(&w->row->who.born_before, atomic_load(&w->who.born_before));
     atomic_store(&w->row->who.root, atomic_load(&w->who.root));

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -244,7 +245,10 @@ int watch_main(const struct agent_options *o)
 {
     struct watch w = {.o = o, .listen_fd = -1};
     struct justalock_error err;
-    enum justalock_status st = prepare(&w, &err);
+    enum justalock_status st;
+
+    (void)prctl(PR_SET_NAME, "justalock-watch");
+    st = prepare(&w, &err);
 
     if (st != JUSTALOCK_OK) {
         log_error("%s", err.text);
