@@ -227,10 +227,17 @@ static void wait_answered(struct keep *c, const struct service_answer *a)
     c->wait_failures = 0;
     if (clock_elapsed_ms(c->wait_began, now) >= KEEPER_QUICK_MS)
         c->quick = 0;
-    if (a->answer != LEASE_ANSWER_CONFLICT) {
-        /* Our turn. The wait's own t0 is too old: ask once more, now. */
+    if (a->offered) {
+        /* Our turn, if we confirm it; counted from that. */
         c->state = KEEP_ASKING;
         attempt(c);
+        return;
+    }
+    if (a->answer != LEASE_ANSWER_CONFLICT) {
+        /* It was free when we came; old as it may be, that is its t0. */
+        c->state = KEEP_ASKING;
+        lease_attempt(&c->lease, c->wait_began);
+        take_answered(c, a);
         return;
     }
     if (clock_elapsed_ms(c->wait_began, now) < KEEPER_QUICK_MS)

@@ -472,6 +472,35 @@ static void test_wait_offer_confirm(void **state)
     rig_down(&r);
 }
 
+/* Free when the wait came: granted without an offer, from the wait's t0. */
+static void free_by_then(void *arg, const struct fake_request *q,
+                         struct fake_step *s)
+{
+    (void)arg;
+    if (is_wait(q)) {
+        say_held(s, "new");
+        s->delay_ms = 300;
+    } else {
+        say_busy(s);
+    }
+}
+
+static void test_wait_granted(void **state)
+{
+    struct rig r;
+    const struct keeper_event *e;
+
+    (void)state;
+    rig_up(&r, free_by_then);
+    acquire(&r, 1, 60, -1);
+    await(&r, KEEPER_BUSY, LONG_MS);
+    e = await(&r, KEEPER_GRANTED, LONG_MS);
+    assert_false(e->was_renewed);
+    assert_not_later(e->t0, request(&r, 1).at);
+    assert_int_equal(fake_count(r.f), 2);
+    rig_down(&r);
+}
+
 static void test_wait_times_out(void **state)
 {
     struct rig r;
@@ -1240,6 +1269,7 @@ int main(void)
         cmocka_unit_test(test_refresh_times),
         cmocka_unit_test(test_try_busy),
         cmocka_unit_test(test_wait_offer_confirm),
+        cmocka_unit_test(test_wait_granted),
         cmocka_unit_test(test_wait_times_out),
         cmocka_unit_test(test_release_while_waiting),
         cmocka_unit_test(test_wait_refused),
