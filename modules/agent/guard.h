@@ -174,6 +174,7 @@ struct conn {
     bool is_noted;
     bool is_put;        /* its process is in the work */
     bool is_batch;      /* the batch script's task */
+    bool is_ended;      /* COMMAND_END waits for its answer */
     uint64_t list_next; /* LIST: number to go on with */
     struct clock_time since;
 };
@@ -349,6 +350,8 @@ void command_ask(struct guard *g, struct conn *c, const struct wire_msg *m);
 void command_pid(struct guard *g, struct conn *c, const struct wire_msg *m);
 void command_end(struct guard *g, struct conn *c);
 void command_gone(struct guard *g, struct work *w);
+/* Lost, and dead or not to be confirmed so: answer who waits for that. */
+void command_settled(struct guard *g, struct work *w);
 
 /* ---- guard_keeper.c ---- */
 void keeper_link_tick(struct guard *g, struct clock_time now);

@@ -15,12 +15,12 @@ static bool take_up(struct guard *g, struct conn *c, const struct wire_msg *m)
 {
     struct work *w = work_by_owner(g, c->peer);
 
-    if (!w || w->conns || strcmp(w->f.option, m->locks) != 0 ||
-        (w->state != WORK_HELD && w->state != WORK_ASKING &&
-         w->state != WORK_RESOLVING))
+    if (!w || w->conns || strcmp(w->f.option, m->locks) != 0)
         return false;
     conn_attach(c, w);
-    if (w->state == WORK_HELD)
+    if (w->loss[0] != '\0')
+        say_lost(g, w, w->loss);
+    else if (w->state == WORK_HELD)
         say_go(g, w, c);
     else if (w->is_busy_seen)
         say_waiting(g, w);
@@ -122,12 +122,33 @@ void command_pid(struct guard *g, struct conn *c, const struct wire_msg *m)
         conn_verdict(g, c, WIRE_GO, "%s", "");
 }
 
+void command_settled(struct guard *g, struct work *w)
+{
+    struct conn *next;
+
+    for (struct conn *c = w->conns; c; c = next) {
+        next = c->work_next;
+        if (!c->is_ended)
+            continue;
+        conn_detach(c);
+        conn_verdict(g, c, WIRE_REFUSED_LOST, "%s", w->loss);
+    }
+}
+
 void command_end(struct guard *g, struct conn *c)
 {
     struct work *w = work_of(g, c);
 
     if (!w) {
         conn_verdict(g, c, WIRE_REFUSED_LOST, "no lock is held");
+        return;
+    }
+    if (w->state == WORK_ENDING) {
+        /* Answered when all of it is dead, or that cannot be confirmed. */
+        c->is_ended = true;
+        w->f.is_over = true;
+        if (w->is_unconfirmed)
+            command_settled(g, w);
         return;
     }
     if (w->loss[0] != '\0')

@@ -383,10 +383,12 @@ void hold_look_at_row(struct guard *g, struct work *w)
                      "the death of the work could not be confirmed by "
                      "the end of the lease");
         w->is_unconfirmed = true;
+        command_settled(g, w);
         return;
     case ROW_DEAD:
         if (w->state == WORK_HELD || w->state == WORK_LEAVING)
             found_ending(g, w);
+        command_settled(g, w);
         if (w->state == WORK_ENDING)
             hold_release(g, w);
         return;

@@ -52,6 +52,18 @@ bool locks_needs_name(const char *list)
     return false;
 }
 
+/*
+ * A name that we make shall not by its length be taken for an id or base64
+ * (16, 22, 24, 32, 36 characters). ':' is encoded in values: no collision.
+ */
+static void avoid_shapes(char *name, size_t size)
+{
+    size_t n = strlen(name);
+
+    if ((n == 16 || n == 22 || n == 24 || n == 32 || n == 36) && n + 1 < size)
+        memcpy(name + n, ":", 2);
+}
+
 /* "singleton": of the user and the job's name; "singleton:TEXT" of TEXT. */
 static enum justalock_status singleton(const struct work_facts *f,
                                        const char *name, char *ret_name,
@@ -65,7 +77,11 @@ static enum justalock_status singleton(const struct work_facts *f,
     names.service = text ? text + 1 : f->job.name;
     if (names.service[0] == '\0')
         return error_set(err, JUSTALOCK_ARG, "%s: the job has no name", name);
-    return config_expand(SINGLETON ":%u:%s", &names, ret_name, size, err);
+    if (config_expand(SINGLETON ":%u:%s", &names, ret_name, size, err) !=
+        JUSTALOCK_OK)
+        return err->status;
+    avoid_shapes(ret_name, size);
+    return JUSTALOCK_OK;
 }
 
 static enum justalock_status expand(const struct guard *g,
