@@ -59,15 +59,20 @@ enum justalock_status agent_connect(const char *path, int *ret_fd,
     case ENOENT:
     case ENOTDIR:
     case ECONNREFUSED:
-        return error_set(err, JUSTALOCK_NET, "no justalock-agent answers at %s",
-                         path);
+        (void)error_set(err, JUSTALOCK_NET, "no justalock-agent answers at %s",
+                        path);
+        break;
     case EAGAIN: /* never blocks: a full backlog is an agent that is stuck */
-        return error_set(err, JUSTALOCK_NET,
-                         "the justalock-agent at %s takes no more requests",
-                         path);
+        (void)error_set(err, JUSTALOCK_NET,
+                        "the justalock-agent at %s takes no more requests",
+                        path);
+        break;
     default:
         return error_sys(err, saved, "cannot connect to %s", path);
     }
+    if (err != NULL)
+        err->sys_errno = saved;
+    return JUSTALOCK_NET;
 }
 
 /*

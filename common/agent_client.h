@@ -12,7 +12,8 @@
 /*
  * Connect without ever blocking. The descriptor is CLOEXEC, non-blocking and
  * never 0, 1 or 2. NET: no socket, nobody listens, backlog full (the agent is
- * missing or stuck). SYS: a local error (EMFILE, ENOMEM, EACCES).
+ * missing or stuck; sys_errno says which, EAGAIN: stuck). SYS: a local error
+ * (EMFILE, ENOMEM, EACCES).
  */
 enum justalock_status agent_connect(const char *path, int *ret_fd,
                                     struct justalock_error *err) JUSTALOCK_MUST;
