@@ -53,7 +53,7 @@ BASE    := error clock buf log parse
 MODULE  := error clock buf parse wire agent_client
 CONFIG  := config config_text config_report config_schema config_value config_check config_name config_policy config_users config_show
 COMMON  := $(BASE) id secret lease $(CONFIG) keeper_wire keeper_spawn wire agent_client
-NETWORK := transfer transfer_easy service service_view keeper keeper_ask keeper_give keeper_query keeper_gate keeper_timer
+NETWORK := transfer transfer_easy transfer_name transfer_loop service service_view keeper keeper_ask keeper_give keeper_query keeper_gate keeper_timer
 LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
 LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse
 
@@ -151,6 +151,7 @@ FUZZ_SECONDS ?= 10
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call objs,common/service common/service_view) $(B)/libcommon.a
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -fsanitize=fuzzer -o $@ $^ $(JSON_L) $(NETTLE_L)
+$(B)/fuzz_agent_state: $(call objs,modules/agent/record)
 
 .PHONY: fuzz fuzz-programs check-fuzz
 fuzz-programs: $(addprefix $(B)/,$(FUZZ))

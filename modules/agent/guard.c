@@ -19,6 +19,7 @@
 #include "log.h"
 
 #define TICK_MS     200
+#define STARTING_MS 20 /* while there is no keeper yet */
 #define EXIT_OS     71
 #define EXIT_CONFIG 78
 
@@ -238,7 +239,8 @@ static void loop(struct guard *g)
     while (!g->is_stopping) {
         struct epoll_event e;
         /* One event at a time: what it does may end other sources. */
-        int n = epoll_wait(g->epoll, &e, 1, TICK_MS);
+        int n = epoll_wait(g->epoll, &e, 1,
+                           g->is_keeper_ready ? TICK_MS : STARTING_MS);
 
         if (n == 1) {
             struct source *s = e.data.ptr;
@@ -246,6 +248,8 @@ static void loop(struct guard *g)
             s->ready(g, s, e.events);
             conns_sweep(g);
         }
+        if (g->keeper.fd < 0)
+            keeper_link_tick(g, clock_now());
         tick(g);
     }
 }

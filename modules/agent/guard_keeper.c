@@ -16,7 +16,7 @@
 #include "guard.h"
 #include "log.h"
 
-#define AGAIN_MS   100 /* between attempts to connect */
+#define AGAIN_MS   20 /* between attempts to connect */
 #define PING_MS    1000
 #define PONG_MS    4000 /* without any for so long: killed */
 #define EVENTS_MAX 64   /* taken in one go */
