@@ -173,6 +173,13 @@ void hold_begin(struct guard *g, struct work *w)
 void hold_resume(struct guard *g, struct work *w)
 {
     (void)g;
+    /* The record was written before the request that followed it. */
+    for (size_t i = 0; i < w->f.helds_len; i++) {
+        if (w->helds[i].state == HELD_OURS)
+            continue;
+        w->helds[i].state = HELD_ASKING;
+        break;
+    }
     w->asked = clock_now();
     w->until =
         w->f.wait_ms < 0 ? clock_never() : clock_add(w->asked, w->f.wait_ms);

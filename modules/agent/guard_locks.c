@@ -387,9 +387,8 @@ static void fill_policies(struct work_facts *f, const struct wants *wants)
 }
 
 /*
- * Who we are for one lock. The nodes of a job must be the same client, so
- * theirs comes from the site secret; where one node is all, random is better:
- * it needs no secret and serves once.
+ * Who we are for one lock. The nodes and components of a job must be the same
+ * client, so theirs comes from the site secret.
  */
 static enum justalock_status fill_client(const struct guard *g,
                                          const struct work_facts *f,
@@ -397,9 +396,12 @@ static enum justalock_status fill_client(const struct guard *g,
                                          struct keeper_lock *lock,
                                          struct justalock_error *err)
 {
-    bool is_alone =
-        f->kind == WORK_COMMAND || !f->is_told ||
-        (f->job.node_count == 1 && f->job.leader_id == f->job.job_id);
+    bool is_one_node =
+        f->job.node_count == 1 && f->job.leader_id == f->job.job_id;
+    /* A het job's leader looks like any job on one node, so random is for
+     * those of whom nothing is known, and where there is no secret. */
+    bool is_alone = f->kind == WORK_COMMAND || !f->is_told ||
+                    (is_one_node && !g->has_secret);
     const struct secret_job job = {.cluster = g->config->slurm.cluster
                                                   ? g->config->slurm.cluster
                                                   : f->job.cluster,

@@ -96,6 +96,24 @@ like "not for users" "$(client reload)" '^verdict 0 '
 agent_conf '"lifetime": 10'
 client reload >/dev/null
 
+# The guard dies while a job waits: its place and its request are kept.
+job begin 7 locks=w >/dev/null
+job task 7 locks=w -- true >/dev/null
+job begin 8 locks=w >/dev/null
+job task 8 locks=w wait=60000 -- true >/dev/null 2>&1 &
+waits_8() { client list | grep -q '^item 1 w job 8 '; }
+ok "a job waits" wait_for 5 waits_8
+guard=$(agent_pid guard)
+kill -KILL "$guard"
+wait_for 5 agent_pid_is_not guard "$guard"
+wait_for 5 agent_answers
+job task 8 locks=w wait=60000 -- "$T/ticks" "$T/8.ticks" >/dev/null 2>&1 &
+sleep 0.5
+job end 7 >/dev/null
+ok "guard killed meanwhile: it gets the lock" wait_for 10 is_ticking "$T/8.ticks"
+job end 8 >/dev/null
+ok "and gives it back" wait_for 10 is_free w
+
 # A damaged record: kept aside; its work ends at its deadline, not before.
 client command locks=r -- "$T/ticks" "$T/r.ticks" >/dev/null 2>&1 &
 ok "a command runs" wait_for 5 is_ticking "$T/r.ticks"
