@@ -45,7 +45,10 @@ fi
 
 dir=$BENCH_PRIVATE
 url=http://127.0.0.1:7171/
-export ETCDCTL_API=3 JUSTALOCK_URL=$url JUSTALOCK_CONFIG=$dir/justalock.json
+config=$dir/justalock.json
+export ETCDCTL_API=3
+# Either of them, like --url and --config, would keep commands from the agent.
+unset JUSTALOCK_URL JUSTALOCK_CONFIG
 
 say() { echo "bench: $*" >&2; }
 wait_for() { # SECONDS COMMAND...
@@ -100,7 +103,7 @@ start_etcd() {
 }
 start_agent() {
     [ -z "${agent:-}" ] || return 0
-    "$B/bin/justalock-agent" --config "$JUSTALOCK_CONFIG" \
+    "$B/bin/justalock-agent" --config "$config" \
         --socket /run/justalock/agent.sock --state /run/justalock/state \
         >"$dir/agent.log" 2>&1 &
     agent=$!
@@ -109,8 +112,25 @@ start_agent() {
         exit 1
     }
 }
+# A command of root must be on the agent's list, or what is measured as "the
+# agent" is something else.
+agent_serves() {
+    "$J" run probe sleep 20 </dev/null 2>"$dir/probe" &
+    probe=$!
+    wait_for 10 is_listed probe
+    served=$?
+    kill $probe
+    wait $probe 2>/dev/null
+    [ "$served" -eq 0 ] || {
+        say "the agent does not serve commands here"
+        "$J" list >&2
+        cat "$dir/probe" "$dir/agent.log" >&2
+    }
+    return "$served"
+}
+is_listed() { "$J" list --json | grep -q "\"$1\""; }
 agent_usable() {
-    [ -x "$B/bin/justalock-agent" ] && start_agent
+    [ -x "$B/bin/justalock-agent" ] && start_agent && agent_serves
 }
 
 # ---- 1: a command with a lock --------------------------------------------------
@@ -120,7 +140,7 @@ part_run() {
     start_etcd
     say "run: $ROUNDS rounds of 10 commands each"
     "$T/timeit" "$ROUNDS" 10 \
-        alone "$J" run --no-agent x true , \
+        alone "$J" run --no-agent --url "$url" x true , \
         etcdctl etcdctl lock x -- true , \
         flock flock "$dir/x" true , \
         true true >"$dir/run" || return 1
@@ -129,7 +149,7 @@ part_run() {
         "$(show ms $(of "$dir/run" alone))" \
         "etcdctl lock $(show ms $(of "$dir/run" etcdctl))" \
         "$(show '' $(of "$dir/run" alone/etcdctl))" "at most 0.5"
-    start_agent
+    agent_usable || return 1
     "$T/timeit" "$ROUNDS" 10 \
         agent "$J" run x true , \
         flock flock "$dir/x" true >"$dir/run2" || return 1
@@ -147,7 +167,7 @@ part_run() {
 # ---- 2: handover ------------------------------------------------------------------
 
 waiting_alone() {
-    "$J" status --json hand |
+    "$J" status --json --url "$url" hand |
         awk -v want="$1" 'match($0, /"waiters": *[0-9]+/) {
             n = substr($0, RSTART, RLENGTH); sub(/.*[: ]/, "", n)
             if (n + 0 >= want) found = 1 } END { exit !found }'
@@ -158,7 +178,7 @@ waiting_agent() {
 waiting_etcdctl() {
     [ "$(etcdctl get --prefix --keys-only hand | grep -c '^hand/')" -gt "$1" ]
 }
-lock_alone() { exec "$J" run --no-agent hand "$@"; }
+lock_alone() { exec "$J" run --no-agent --url "$url" hand "$@"; }
 lock_agent() { exec "$J" run hand "$@"; }
 lock_etcdctl() { exec etcdctl lock hand -- "$@"; }
 
@@ -326,7 +346,7 @@ part_agent() {
 ip link set lo up || exit 1
 mount -t tmpfs tmpfs /run || exit 1
 mkdir -m 755 /run/justalock
-printf '{"service": {"url": "%s"}}\n' "$url" >"$JUSTALOCK_CONFIG"
+printf '{"service": {"url": "%s"}}\n' "$url" >"$config"
 {
     echo "| measured | justalock | peer | ratio | target |"
     echo "|---|---|---|---|---|"
