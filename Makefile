@@ -3,7 +3,9 @@
 # their own below build/, so that they never mix.
 
 B       ?= build
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 CFLAGS  ?= -O2 -g
 PKGCONF ?= pkg-config
 WERROR  ?=
@@ -57,7 +59,7 @@ NETWORK := transfer transfer_easy transfer_name transfer_loop service service_vi
 LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
 LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse
 
-SERVER  := http http_request http_answer request_guard listen table table_time table_view store_sqlite store_folder pages
+SERVER  := http http_request http_answer request_guard listen table table_queue table_share table_time table_tomb table_view store_sqlite store_sqlite_open store_folder pages
 AGENT_PURE := proc deadlines work work_cgroup record
 AGENT   := $(AGENT_PURE) watch watch_rows watch_children guard guard_ask guard_command \
            guard_conn guard_hold guard_event guard_job guard_keeper guard_list guard_locks \
@@ -186,7 +188,7 @@ check:
 
 # Test programs that are not unit tests: helpers of the shell tests.
 PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
-SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/agent/*.sh tests/slurm/*.sh tests/examples/*.sh))
+SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/agent/*.sh tests/slurm/*.sh tests/examples/*.sh) tests/install.sh)
 EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
 .PHONY: programs check-run check-style check-asan check-tsan
 programs: $(PROGRAMS) $(EXAMPLES)

@@ -4,9 +4,10 @@
  * no redirects, no environment, verified peers, bounded answers. Begins and
  * ends nothing.
  */
-#include "transfer_easy.h"
+#include "transfer_inner.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -16,7 +17,8 @@
 #define USER_AGENT       "justalock/" JUSTALOCK_VERSION
 
 /* CURLOPT_QUICK_EXIT, by number as it is younger than the headers that we
- * compile against: do not wait for a name lookup that hangs. */
+ * compile against: do not wait for the lookup of a proxy's name. All other
+ * names are transfer_name.c's. */
 #define QUICK_EXIT       ((CURLoption)(CURLOPTTYPE_LONG + 322))
 #define QUICK_EXIT_SINCE 0x075700
 
@@ -201,9 +203,28 @@ enum justalock_status transfer_easy_init(struct transfer *t,
     return JUSTALOCK_OK;
 }
 
+enum justalock_status transfer_easy_place(struct transfer *t,
+                                          const struct name *name,
+                                          int64_t left_ms)
+{
+    char text[NAME_HOST_MAX + NAME_ADDRS_MAX + 16];
+    CURLcode rc;
+
+    (void)snprintf(text, sizeof(text), "%s:%s:%s", name->host, name->port,
+                   name->addrs);
+    t->places = curl_slist_append(NULL, text);
+    if (!t->places)
+        return JUSTALOCK_NOMEM;
+    rc = curl_easy_setopt(t->easy, CURLOPT_RESOLVE, t->places);
+    set_long(&rc, t->easy, CURLOPT_TIMEOUT_MS,
+             left_ms < 1 ? 1L : (long)left_ms);
+    return rc == CURLE_OK ? JUSTALOCK_OK : JUSTALOCK_NOMEM;
+}
+
 void transfer_easy_done(struct transfer *t)
 {
     curl_slist_free_all(t->headers);
+    curl_slist_free_all(t->places);
     buf_done(&t->head);
     buf_done(&t->body);
 }
@@ -233,7 +254,7 @@ void transfer_easy_answer(const struct transfer *t, CURLcode code,
     long http = 0;
 
     ret_answer->status = status_of(code);
-    if (code == CURLE_OPERATION_TIMEDOUT)
+    if (code == CURLE_OPERATION_TIMEDOUT && !t->name)
         (void)error_set(&why, JUSTALOCK_NET, "no answer within %" PRId64 " ms",
                         t->limit_ms);
     else if (code == CURLE_WRITE_ERROR)

@@ -5,6 +5,8 @@
  */
 #include "test.h"
 
+#include <dlfcn.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,8 +17,37 @@
 
 #include "../lib/fake_service.h"
 #include "transfer.h"
+#include "transfer_name.h"
 
 #define LONG_MS 10000
+
+/* Name lookups come here. hang.test never ends, slow.test takes a while,
+ * known.test is known for its first lookup only. */
+static unsigned lookups;
+static unsigned known;
+
+__attribute__((visibility("default"))) int
+getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+            struct addrinfo **res)
+{
+    static int (*real)(const char *, const char *, const struct addrinfo *,
+                       struct addrinfo **);
+
+    if (!real)
+        *(void **)(void *)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    __atomic_add_fetch(&lookups, 1, __ATOMIC_SEQ_CST);
+    if (strcmp(node, "hang.test") == 0)
+        for (;;)
+            (void)pause();
+    if (strcmp(node, "slow.test") == 0)
+        (void)usleep(200000);
+    if (strcmp(node, "known.test") == 0 &&
+        __atomic_add_fetch(&known, 1, __ATOMIC_SEQ_CST) > 1)
+        return EAI_AGAIN;
+    if (strcmp(node, "none.test") == 0)
+        return EAI_NONAME;
+    return real("127.0.0.1", service, hints, res);
+}
 
 struct rig {
     struct transfer_hub *hub;
@@ -26,7 +57,6 @@ struct rig {
     unsigned done;
     struct transfer_answer last;
     char body[256];
-    struct transfer *cancel; /* what the next answer's fn cancels */
 };
 
 static void serve(void *arg, const struct fake_request *q, struct fake_step *s)
@@ -66,9 +96,6 @@ static void on_done(void *arg, const struct transfer_answer *a)
     if (a->status == JUSTALOCK_OK)
         (void)snprintf(r->body, sizeof(r->body), "%.*s", (int)a->body_len,
                        a->body);
-    if (r->cancel)
-        transfer_cancel(r->cancel);
-    r->cancel = NULL;
 }
 
 static struct transfer *begin(struct rig *r, struct transfer_request *q)
@@ -252,26 +279,45 @@ static void test_pools(void **state)
     rig_down(&r);
 }
 
+/* Two of which the first to be answered cancels the other. */
+struct rival {
+    struct transfer *other;
+    unsigned *done;
+};
+
+static void on_rival(void *arg, const struct transfer_answer *a)
+{
+    struct rival *rival = arg;
+
+    assert_int_equal(a->status, JUSTALOCK_OK);
+    ++*rival->done;
+    transfer_cancel(rival->other);
+}
+
 static void test_cancel(void **state)
 {
     struct rig r;
+    struct justalock_error err;
     struct transfer_request q = {.limit_ms = 0};
     struct transfer *first;
+    unsigned done = 0;
+    struct rival a = {.done = &done};
+    struct rival b = {.done = &done};
 
     (void)state;
     rig_up(&r);
     first = begin(&r, &q);
     transfer_cancel(first); /* before it began */
-    (void)begin(&r, &q);
-    r.cancel = begin(&r, &q); /* by the fn of another */
-    await(&r, 1);
+    assert_ok(transfer_start(r.hub, &q, on_rival, &a, &b.other, &err), err);
+    assert_ok(transfer_start(r.hub, &q, on_rival, &b, &a.other, &err), err);
+    while (done == 0)
+        (void)transfer_run(r.hub, -1, clock_add(clock_now(), 1000));
     (void)transfer_run(r.hub, -1, clock_add(clock_now(), 50));
-    /* Either may have been answered first; the other one is gone. */
-    assert_int_equal(r.done, 1);
+    assert_int_equal(done, 1);
     r.step.way = FAKE_SILENT;
     (void)begin(&r, &q);
     rig_down(&r); /* one is under way */
-    assert_int_equal(r.done, 1);
+    assert_int_equal(r.done, 0);
 }
 
 static void test_descriptor(void **state)
@@ -287,6 +333,138 @@ static void test_descriptor(void **state)
     assert_true(transfer_run(r.hub, fd, clock_never()));
     assert_int_equal(close(fd), 0);
     rig_down(&r);
+}
+
+/* ---- names ---- */
+
+static void named(const struct rig *r, const char *host, char *url, size_t size)
+{
+    (void)snprintf(url, size, "http://%s:%d/", host, fake_port(r->f));
+}
+
+static void test_names(void **state)
+{
+    struct rig r;
+    char url[64];
+    struct fake_request got;
+    char value[64];
+    struct transfer_request q = {.url = url};
+    struct clock_time start;
+
+    (void)state;
+    rig_up(&r);
+    lookups = 0;
+    named(&r, "slow.test", url, sizeof(url));
+    for (int i = 0; i < 50; i++)
+        (void)begin(&r, &q);
+    await(&r, 50);
+    assert_int_equal(r.last.status, JUSTALOCK_OK);
+    assert_int_equal(lookups, 1);
+    assert_true(fake_get(r.f, 0, &got));
+    assert_true(fake_header(&got, "Host", value, sizeof(value)));
+    assert_memory_equal(value, "slow.test:", 10);
+    start = clock_now();
+    (void)begin(&r, &q); /* known by now */
+    await(&r, 51);
+    assert_true(clock_elapsed_ms(start, clock_now()) < 150);
+    named(&r, "none.test", url, sizeof(url));
+    (void)begin(&r, &q);
+    await(&r, 52);
+    assert_int_equal(r.last.status, JUSTALOCK_NET);
+    assert_has(r.last.text, "name lookup of none.test: ");
+    rig_down(&r);
+}
+
+static void test_names_hang(void **state)
+{
+    struct rig r;
+    char url[64];
+    struct transfer_request q = {.url = url, .limit_ms = 300};
+    struct transfer_request good = {.limit_ms = 0};
+    struct clock_time start = clock_now();
+
+    (void)state;
+    rig_up(&r);
+    named(&r, "hang.test", url, sizeof(url));
+    (void)begin(&r, &q);
+    (void)begin(&r, &good);
+    await(&r, 1);
+    assert_int_equal(r.last.status, JUSTALOCK_OK);
+    assert_true(clock_elapsed_ms(start, clock_now()) < 250);
+    await(&r, 2);
+    assert_has(r.last.text, "name lookup of hang.test: no answer in time");
+    assert_in_range(clock_elapsed_ms(start, clock_now()), 290, 800);
+    transfer_cancel(begin(&r, &q));
+    (void)begin(&r, &q);
+    start = clock_now();
+    rig_down(&r); /* with one that waits, and a thread that will never end */
+    assert_true(clock_elapsed_ms(start, clock_now()) < 250);
+    assert_int_equal(r.done, 2);
+}
+
+/* Of what was known once, use goes on while names cannot be looked up. */
+static void test_names_stale(void **state)
+{
+    struct names *ns = names_new();
+    struct clock_time now = clock_now();
+    struct name *n;
+
+    (void)state;
+    assert_non_null(ns);
+    n = names_get(ns, "known.test", "80", now);
+    assert_string_equal(n->addrs, "");
+    for (int tries = 0; n->lookup && tries < 5000; tries++) {
+        (void)usleep(1000);
+        names_collect(ns);
+    }
+    assert_string_equal(n->addrs, "127.0.0.1");
+    assert_null(
+        names_get(ns, "known.test", "80", clock_add(now, 59999))->lookup);
+    now = clock_add(now, 60000);
+    assert_non_null(names_get(ns, "known.test", "80", now)->lookup);
+    for (int tries = 0; n->lookup && tries < 5000; tries++) {
+        (void)usleep(1000);
+        names_collect(ns);
+    }
+    assert_int_equal(known, 2);
+    assert_string_equal(n->addrs, "127.0.0.1");
+    assert_true(n->why[0] != '\0');
+    /* Tried again soon, but not with every request. */
+    assert_null(
+        names_get(ns, "known.test", "80", clock_add(now, 4000))->lookup);
+    assert_non_null(
+        names_get(ns, "known.test", "80", clock_add(now, 5000))->lookup);
+    names_free(ns); /* one is under way */
+}
+
+static void expect_name(const char *url, const char *want)
+{
+    char host[NAME_HOST_MAX + 1];
+    char port[6];
+    char text[NAME_HOST_MAX + 16] = "-";
+
+    if (name_of_url(url, host, port))
+        (void)snprintf(text, sizeof(text), "%s %s", host, port);
+    assert_string_equal(text, want);
+}
+
+static void test_name_of_url(void **state)
+{
+    char url[400];
+
+    (void)state;
+    expect_name("http://head:7171/x", "head 7171");
+    expect_name("https://justalock.dev", "justalock.dev 443");
+    expect_name("HTTPS://h/:1", "h 443");
+    expect_name("http://h", "h 80");
+    expect_name("http://127.0.0.1:1/", "-");
+    expect_name("http://[::1]:1/", "-");
+    expect_name("http://:1/", "-");
+    expect_name("http://h:/", "-");
+    expect_name("http://h:123456/", "-");
+    expect_name("nothing", "-");
+    (void)snprintf(url, sizeof(url), "http://%0256d/", 0);
+    expect_name(url, "-");
 }
 
 static void *serve_unix(void *arg)
@@ -364,6 +542,10 @@ int main(void)
         cmocka_unit_test(test_pools),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_descriptor),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names_hang),
+        cmocka_unit_test(test_names_stale),
+        cmocka_unit_test(test_name_of_url),
         cmocka_unit_test(test_unix_socket),
         cmocka_unit_test(test_sigpipe),
     };
