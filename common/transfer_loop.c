@@ -225,7 +225,9 @@ bool transfer_run(struct transfer_hub *hub, int fd, struct clock_time until)
 
     serve_timers(hub); /* what transfer_start left to be begun */
     /* Some of it is over already: an answer can be that fast. */
-    if (collect(&hub->pools[false]) | collect(&hub->pools[true]))
+    if (collect(&hub->pools[false]))
+        timeout_ms = 0;
+    if (collect(&hub->pools[true]))
         timeout_ms = 0;
     until = clock_min(until, hub->pools[0].due);
     until = clock_min(until, hub->pools[1].due);
