@@ -4,8 +4,28 @@
  */
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
+#include "parse.h"
+
+/*
+ * The empty text and outer spaces have an id by the Python client's rules,
+ * though nothing of ours takes such a name.
+ */
+static enum justalock_status id_of(const struct cli_context *c,
+                                   const char *text, struct lock_id *ret_id,
+                                   struct justalock_error *err)
+{
+    if (parse_name(text, "lock", err) == JUSTALOCK_OK ||
+        c->config->hashed_names)
+        return cli_context_id(c, text, ret_id, err);
+    if (!parse_is_clean_text(text, strlen(text)) ||
+        strlen(text) > PARSE_NAME_MAX)
+        return err->status;
+    cli_say("%s; no justalock program takes it", err->text);
+    return id_from_name(text, ret_id, err);
+}
 
 int cmd_id(int argc, char **argv)
 {
@@ -30,7 +50,7 @@ int cmd_id(int argc, char **argv)
     for (; st == JUSTALOCK_OK && optind < argc; optind++) {
         struct lock_id id;
 
-        st = cli_context_id(&c, argv[optind], &id, &err);
+        st = id_of(&c, argv[optind], &id, &err);
         if (st == JUSTALOCK_OK)
             (void)puts(id_format(&id).s);
     }

@@ -56,6 +56,22 @@ static void fill_label(struct alone *a, const struct run_options *o)
         run_default_label(l->label);
 }
 
+/*
+ * The policy's grace fits its lifetime: made from it where none is configured.
+ * With another lifetime such a grace is to be made anew, so it is unset (0);
+ * a configured one stays.
+ */
+static int64_t grace_for(const struct run_options *o,
+                         const struct config_lock *policy)
+{
+    struct lease_times made = {.life_s = policy->lifetime_s};
+
+    if (o->life_s > 0 && lease_times_fill(&made, false, NULL) == JUSTALOCK_OK &&
+        made.grace_ms == policy->grace_ms)
+        return 0;
+    return policy->grace_ms > 0 ? policy->grace_ms : 0;
+}
+
 static enum justalock_status fill_times(struct alone *a,
                                         const struct run_options *o,
                                         const struct config_lock *policy,
@@ -66,7 +82,7 @@ static enum justalock_status fill_times(struct alone *a,
     enum justalock_status st;
 
     t->life_s = o->life_s > 0 ? o->life_s : policy->lifetime_s;
-    t->grace_ms = policy->grace_ms > 0 ? policy->grace_ms : 0;
+    t->grace_ms = grace_for(o, policy);
     t->attempt_ms = timeout_ms;
     a->hold.times = *t;
     st = lease_times_fill(&a->hold.times, false, err);
