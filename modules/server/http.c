@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -27,19 +28,22 @@
 #include "http_inner.h"
 #include "log.h"
 
+#define CONNECTIONS_MAX 20000
+#define FILES_SPARE     64   /* files that are not connections */
+#define IDLE_S          360U /* a connection without a request is closed */
 #define EVENTS_MAX      256
 #define ACCEPTS_MAX     64   /* of one pass and socket */
-#define RELOAD_AFTER_MS 1000 /* after a failed commit, and again */
+#define RETRY_MS        1000 /* after a failed commit nothing is written for */
 
-/* ---- state
- * ------------------------------------------------------------------------ */
+/* ---- state ---- */
 
 static bool load_row(void *arg, const struct lock_row *row, bool is_tomb)
 {
     return lock_load(arg, row, is_tomb, clock_raw_ms());
 }
 
-/* All that is on disk, every lease whole again. */
+/* All that is on disk, every lease whole again; after a failed commit (there
+ * is a table) no lease is longer for it. */
 static enum justalock_status load(struct server *s, uint64_t last_token,
                                   struct justalock_error *err)
 {
@@ -53,6 +57,8 @@ static enum justalock_status load(struct server *s, uint64_t last_token,
         lock_table_free(t);
         return st;
     }
+    if (s->table != NULL)
+        lock_carry_over(t, s->table);
     lock_table_free(s->table);
     s->table = t;
     return JUSTALOCK_OK;
@@ -88,12 +94,12 @@ bool server_is_serving(struct server *s, int64_t now_ms)
     return true;
 }
 
-/* The answers of this pass rest on what is not on disk: none may leave. */
+/* The answers of this pass rest on what is not on disk: none may leave. What
+ * waits is asked again, too, since the table is read anew. */
 static void fail_pass(struct server *s)
 {
     struct request *r, *tmp;
 
-    s->is_failed = true;
     DL_FOREACH_SAFE(s->suspended, r, tmp)
     {
         if (r->state == REQUEST_WAITING)
@@ -103,7 +109,6 @@ static void fail_pass(struct server *s)
         buf_done(&r->page);
         r->page = (struct buf){0};
     }
-    s->quiet_until_ms = s->quiet_until_ms != 0 ? s->quiet_until_ms : 0;
 }
 
 /* After a failed commit memory and disk differ: the disk is right. */
@@ -111,18 +116,22 @@ static void reload(struct server *s)
 {
     struct justalock_error err;
 
-    if (load(s, lock_last_token(s->table), &err) != JUSTALOCK_OK) {
+    s->retry_ms = clock_raw_ms() + RETRY_MS;
+    s->is_failed = load(s, lock_last_token(s->table), &err) != JUSTALOCK_OK;
+    if (s->is_failed)
         log_error("cannot read the state again: %s", err.text);
-        return;
-    }
-    s->is_failed = false;
-    log_warn("the state is read again from disk, every lease is whole");
+}
+
+bool server_may_write(const struct server *s, int64_t now_ms)
+{
+    return now_ms >= s->retry_ms;
 }
 
 static void commit(struct server *s)
 {
     struct justalock_error err;
     struct timespec a, b;
+    uint64_t us;
     size_t len;
     bool is_whole;
     const struct lock_change *c = lock_changes(s->table, &len, &is_whole);
@@ -136,15 +145,27 @@ static void commit(struct server *s)
     else
         st = store_commit(s->store, c, len, lock_last_token(s->table), &err);
     (void)clock_gettime(CLOCK_MONOTONIC, &b);
+    us = (uint64_t)((b.tv_sec - a.tv_sec) * 1000000 +
+                    (b.tv_nsec - a.tv_nsec) / 1000);
     s->figures.commits++;
     s->figures.changes += len;
-    s->figures.commit_us += (uint64_t)((b.tv_sec - a.tv_sec) * 1000000 +
-                                       (b.tv_nsec - a.tv_nsec) / 1000);
+    s->figures.commit_us += us;
+    if (us > s->figures.commit_max_us)
+        s->figures.commit_max_us = us;
     lock_changes_clear(s->table);
-    if (st == JUSTALOCK_OK)
+    if (st == JUSTALOCK_OK) {
+        if (s->retry_ms != 0)
+            log_info("the state can be written again");
+        s->retry_ms = 0;
         return;
-    log_error("%s: nothing is granted until it can be", err.text);
+    }
+    s->figures.commits_failed++;
+    if (s->retry_ms == 0)
+        log_error("%s: until it can be, what is held is kept, and nothing is "
+                  "granted",
+                  err.text);
     fail_pass(s);
+    reload(s);
 }
 
 static void let_go(struct server *s)
@@ -160,9 +181,7 @@ static void let_go(struct server *s)
     }
 }
 
-/* ---- events
- * ---------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 static void accept_some(struct server *s, int fd)
 {
@@ -209,12 +228,12 @@ static void on_event(struct server *s, struct source *src)
 static int sleep_ms(struct server *s, int64_t next_ms)
 {
     MHD_UNSIGNED_LONG_LONG mhd_ms;
-    int64_t ms = INT32_MAX;
+    int64_t now_ms = clock_raw_ms(), ms = INT32_MAX;
 
     if (next_ms != INT64_MAX)
-        ms = next_ms - clock_raw_ms();
-    if (s->is_failed && ms > RELOAD_AFTER_MS)
-        ms = RELOAD_AFTER_MS;
+        ms = next_ms - now_ms;
+    if (!server_may_write(s, now_ms)) /* the table was not run: see pass */
+        ms = s->retry_ms - now_ms;
     if (MHD_get_timeout(s->mhd, &mhd_ms) == MHD_YES && (int64_t)mhd_ms < ms)
         ms = (int64_t)mhd_ms;
     return ms < 0 ? 0 : (int)(ms < 60000 ? ms : 60000);
@@ -225,14 +244,19 @@ static int64_t pass(struct server *s, bool *ret_resumed)
 {
     int64_t next = INT64_MAX;
 
+    int64_t now_ms;
+
     (void)MHD_run(s->mhd);
-    if (!s->is_failed)
-        next = lock_run(s->table, clock_raw_ms());
+    now_ms = clock_raw_ms();
+    if (server_may_write(s, now_ms)) {
+        if (s->is_failed)
+            reload(s);
+        else
+            next = lock_run(s->table, now_ms);
+    }
     commit(s);
     *ret_resumed = s->pass != NULL;
     let_go(s);
-    if (s->is_failed)
-        reload(s);
     return next;
 }
 
@@ -274,8 +298,7 @@ enum justalock_status server_run(struct server *s, struct justalock_error *err)
     return JUSTALOCK_OK;
 }
 
-/* ---- start and end
- * --------------------------------------------------------------------- */
+/* ---- start and end ---- */
 
 static enum justalock_status add_source(struct server *s, struct source *src,
                                         enum source_kind kind, int fd,
@@ -289,6 +312,18 @@ static enum justalock_status add_source(struct server *s, struct source *src,
     return JUSTALOCK_OK;
 }
 
+/* As many connections as there are files for them. */
+static unsigned connections_max(void)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur < 2 * FILES_SPARE)
+        return FILES_SPARE;
+    if (r.rlim_cur >= CONNECTIONS_MAX + FILES_SPARE)
+        return CONNECTIONS_MAX;
+    return (unsigned)r.rlim_cur - FILES_SPARE;
+}
+
 static enum justalock_status start_mhd(struct server *s,
                                        struct justalock_error *err)
 {
@@ -298,8 +333,9 @@ static enum justalock_status start_mhd(struct server *s,
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0,
         NULL, NULL, request_handle, s, MHD_OPTION_NOTIFY_COMPLETED,
         request_done, s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)8192,
-        MHD_OPTION_CONNECTION_LIMIT, 20000U, MHD_OPTION_CONNECTION_TIMEOUT,
-        360U, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, connections_max(),
+        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_UNESCAPE_CALLBACK,
+        request_unescape, NULL, MHD_OPTION_END);
     if (s->mhd == NULL)
         return error_set(err, JUSTALOCK_SYS, "libmicrohttpd does not start");
     info = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD);
@@ -316,6 +352,12 @@ static enum justalock_status start_state(struct server *s, const char *dir,
 
     if (st == JUSTALOCK_OK)
         st = load(s, found.last_token, err);
+    if (st == JUSTALOCK_PROTO) {
+        st = store_abandon(s->store, "it has a row that no server wrote",
+                           &found, err);
+        if (st == JUSTALOCK_OK)
+            st = load(s, found.last_token, err);
+    }
     if (st != JUSTALOCK_OK)
         return st;
     s->figures.start_wall_s = clock_wall_s();

@@ -31,7 +31,7 @@ struct source {
     int fd;
 };
 
-enum method { METHOD_POST, METHOD_DELETE, METHOD_GET };
+enum method { METHOD_POST, METHOD_DELETE, METHOD_GET, METHOD_OTHER };
 
 enum request_state {
     REQUEST_READING,
@@ -79,7 +79,8 @@ struct server {
     struct lock_table *table;
     struct page_figures figures;
     int64_t quiet_until_ms; /* no grants before; 0: none to wait for */
-    bool is_failed;         /* a commit failed and the state is not reloaded */
+    int64_t retry_ms;       /* a commit failed: no other before; 0: none did */
+    bool is_failed;         /* and the state could not be read again */
     bool is_stopping;
     struct request *suspended;
     struct request *pass;
@@ -92,6 +93,7 @@ mhd_result request_handle(void *cls, struct MHD_Connection *conn,
                           void **state);
 void request_done(void *cls, struct MHD_Connection *conn, void **state,
                   enum MHD_RequestTerminationCode why);
+size_t request_unescape(void *cls, struct MHD_Connection *conn, char *text);
 /* The table answers a request that waited. */
 void request_woken(void *arg, void *conn, const struct lock_answer *a);
 /* The connection of a waiting request is gone. */
@@ -106,6 +108,8 @@ void answer_refuse(struct request *r, unsigned status, const char *reason);
 
 /* http.c: is there a change that is not on disk yet? */
 bool server_is_dirty(const struct server *s);
+/* false: a commit has just failed, what needs one is refused with 503. */
+bool server_may_write(const struct server *s, int64_t now_ms);
 /* May the table be asked? Else the request is refused with 503. */
 bool server_is_serving(struct server *s, int64_t now_ms);
 

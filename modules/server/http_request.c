@@ -16,8 +16,7 @@
 #include "http_inner.h"
 #include "parse.h"
 
-/* ---- the head
- * ---------------------------------------------------------------- */
+/* ---- the head ---- */
 
 struct head {
     struct request *r;
@@ -136,7 +135,10 @@ static void find_route(struct request *r, const char *url, const char *method)
     bool is_get = strcmp(method, "GET") == 0;
     bool is_post = strcmp(method, "POST") == 0;
 
-    r->method = is_get ? METHOD_GET : (is_post ? METHOD_POST : METHOD_DELETE);
+    r->method = is_get                          ? METHOD_GET
+                : is_post                       ? METHOD_POST
+                : strcmp(method, "DELETE") == 0 ? METHOD_DELETE
+                                                : METHOD_OTHER;
     r->route = page_route(url);
     if (r->route != ROUTE_LOCK) {
         if (!is_get)
@@ -154,8 +156,8 @@ static void find_route(struct request *r, const char *url, const char *method)
             not_allowed(r, "GET");
         else
             (void)parse_id(r, url + n, len - n);
-    } else if (parse_id(r, url + 1, len - 1) && !is_post &&
-               strcmp(method, "DELETE") != 0) {
+    } else if (parse_id(r, url + 1, len - 1) && r->method != METHOD_POST &&
+               r->method != METHOD_DELETE) {
         not_allowed(r, "POST, DELETE");
     }
 }
@@ -182,8 +184,7 @@ static void read_head(struct request *r, const char *url, const char *method,
         answer_refuse(r, 403, "requests of web pages change nothing here\n");
 }
 
-/* ---- the body
- * ----------------------------------------------------------------- */
+/* ---- the body ---- */
 
 /* Returns false: too much, answer now and close. */
 static bool read_body(struct request *r, const char *data, size_t len)
@@ -202,8 +203,7 @@ static bool read_body(struct request *r, const char *data, size_t len)
     return true;
 }
 
-/* ---- the decision
- * --------------------------------------------------------------- */
+/* ---- the decision ---- */
 
 static bool is_root_on_unix(struct request *r)
 {
@@ -294,6 +294,11 @@ static void decide(struct request *r)
         return;
     }
     r->q.conn = r;
+    if (!server_may_write(s, now_ms) &&
+        lock_writes(s->table, &r->q, r->method == METHOD_DELETE, now_ms)) {
+        answer_refuse(r, 503, "the state cannot be written; ask again later\n");
+        return;
+    }
     if (r->method == METHOD_DELETE) {
         lock_give(s->table, &r->q, now_ms, &r->answer);
     } else {
@@ -312,8 +317,7 @@ static void decide(struct request *r)
                                                   : 200;
 }
 
-/* ---- suspended requests
- * ----------------------------------------------------------- */
+/* ---- suspended requests ---- */
 
 static void watch(struct request *r)
 {
@@ -369,8 +373,40 @@ void request_gone(struct request *r)
     request_decided(r);
 }
 
-/* ---- libmicrohttpd's side
- * ----------------------------------------------------------- */
+/* ---- libmicrohttpd's side ---- */
+
+static int hex_of(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+        return (c | 0x20) - 'a' + 10;
+    return -1;
+}
+
+/* Decodes %XX in place. What is no such thing, or would be a control character
+ * (%00 would end the text early), stays, and is then in no id or number. */
+size_t request_unescape(void *cls, struct MHD_Connection *conn, char *text)
+{
+    char *to = text;
+
+    (void)cls;
+    (void)conn;
+    for (const char *from = text; *from != '\0'; from++) {
+        int high = from[0] == '%' ? hex_of(from[1]) : -1;
+        int low = high >= 0 ? hex_of(from[2]) : -1;
+        int c = high * 16 + low;
+
+        if (low >= 0 && c > 0x20 && c < 0x7f) {
+            *to++ = (char)c;
+            from += 2;
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = '\0';
+    return (size_t)(to - text);
+}
 
 static struct request *request_new(struct server *s, struct MHD_Connection *c)
 {

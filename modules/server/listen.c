@@ -22,6 +22,9 @@
 #include "parse.h"
 
 #define BACKLOG 1024
+#define BEYOND_LOOPBACK                                                        \
+    "not a loopback address; without TLS and tokens anyone on the network "    \
+    "could take and free locks, so only loopback and unix:PATH are served"
 
 static enum justalock_status fail(int fd, struct justalock_error *err,
                                   const char *what, const char *address)
@@ -53,8 +56,7 @@ static enum justalock_status start(int fd, const struct sockaddr *sa,
     return JUSTALOCK_OK;
 }
 
-/* ---- unix sockets
- * --------------------------------------------------------------- */
+/* ---- unix sockets ---- */
 
 /* A file that a dead server left is removed; one that somebody serves is not.
  */
@@ -100,8 +102,7 @@ static enum justalock_status open_unix(const char *address, const char *path,
     return JUSTALOCK_OK;
 }
 
-/* ---- addresses
- * -------------------------------------------------------------------- */
+/* ---- addresses ---- */
 
 static bool is_loopback(const struct sockaddr_storage *ss)
 {
@@ -194,11 +195,7 @@ enum justalock_status listen_open(const char *address, int *ret_fd,
     if (st != JUSTALOCK_OK)
         return st;
     if (!is_loopback(&ss))
-        return error_set(err, JUSTALOCK_DENIED,
-                         "--listen %s: not a loopback address; without TLS "
-                         "and tokens anyone on the network could take and "
-                         "free locks, so only loopback and unix:PATH are "
-                         "served",
+        return error_set(err, JUSTALOCK_DENIED, "--listen %s: " BEYOND_LOOPBACK,
                          address);
     st = start(
         socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
@@ -208,27 +205,47 @@ enum justalock_status listen_open(const char *address, int *ret_fd,
     return st;
 }
 
-/* ---- the system's manager
- * ------------------------------------------------------------ */
+/* ---- the system's manager ---- */
 
-size_t listen_inherited(int *ret_fds, size_t max)
+static enum justalock_status take_over(int fd, struct justalock_error *err)
+{
+    struct sockaddr_storage ss = {0};
+    socklen_t len = sizeof(ss);
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
+        getsockname(fd, (struct sockaddr *)&ss, &len) != 0)
+        return error_sys(err, errno, "the inherited socket %d", fd);
+    if (ss.ss_family == AF_UNIX ||
+        ((ss.ss_family == AF_INET || ss.ss_family == AF_INET6) &&
+         is_loopback(&ss)))
+        return JUSTALOCK_OK;
+    return error_set(err, JUSTALOCK_DENIED,
+                     "the inherited socket %d: " BEYOND_LOOPBACK, fd);
+}
+
+enum justalock_status listen_inherited(int *ret_fds, size_t max,
+                                       size_t *ret_len,
+                                       struct justalock_error *err)
 {
     const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    enum justalock_status st;
     uint64_t p, n;
 
+    *ret_len = 0;
     if (pid == NULL || count == NULL ||
         parse_u64(pid, 1, INT32_MAX, "LISTEN_PID", &p, NULL) != JUSTALOCK_OK ||
-        p != (uint64_t)getpid() ||
-        parse_u64(count, 1, max, "LISTEN_FDS", &n, NULL) != JUSTALOCK_OK)
-        return 0;
-    for (uint64_t i = 0; i < n; i++) {
-        int fd = 3 + (int)i;
-
-        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-        ret_fds[i] = fd;
+        p != (uint64_t)getpid())
+        return JUSTALOCK_OK;
+    st = parse_u64(count, 1, max, "LISTEN_FDS", &n, err);
+    for (uint64_t i = 0; st == JUSTALOCK_OK && i < n; i++) {
+        ret_fds[i] = 3 + (int)i;
+        st = take_over(ret_fds[i], err);
     }
-    return (size_t)n;
+    if (st == JUSTALOCK_OK)
+        *ret_len = (size_t)n;
+    return st;
 }
 
 void listen_notify(const char *text)

@@ -30,8 +30,9 @@ static const char help[] =
     "                    there are no TLS and no tokens yet.\n"
     "  --state DIR       folder of the state, made where it is missing, used\n"
     "                    by one server at a time. A folder that held state\n"
-    "                    and is damaged: no locks are granted (503) for 65535\n"
-    "                    seconds, the longest lease it may have given.\n"
+    "                    and is damaged: no locks are granted (503) for the\n"
+    "                    longest lease it may have given (65535 s if that is\n"
+    "                    unknown); the old database is kept beside it.\n"
     "  --verbose         log more\n"
     "  --help, --version\n"
     "\n"
@@ -112,7 +113,11 @@ static enum justalock_status open_sockets(const struct options *o, int *fds,
     enum justalock_status st;
     char bound[160];
 
-    *len = listen_inherited(fds, LISTEN_MAX);
+    st = listen_inherited(fds, LISTEN_MAX, len, err);
+    if (st != JUSTALOCK_OK)
+        return st;
+    if (*len > 0)
+        log_info("listening on %zu inherited sockets", *len);
     for (size_t i = 0; i < o->listen_len; i++) {
         if (*len == LISTEN_MAX)
             return error_set(err, JUSTALOCK_ARG,

@@ -8,9 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#define ID_SHOWN                                                               \
-    8 /* characters of an id: it is what lets one take the lock                \
-       */
+#define ID_SHOWN 8 /* characters: the whole id lets anyone take the lock */
 
 struct page_time pages_time(int64_t wall_s)
 {
@@ -23,22 +21,16 @@ struct page_time pages_time(int64_t wall_s)
     return p;
 }
 
+static const unsigned codes[PAGES_CODES] = {200, 400, 403, 404, 405,
+                                            409, 413, 503, 500};
+
 unsigned pages_code(unsigned http_status)
 {
-    switch (http_status) {
-    case 200:
-        return 0;
-    case 403:
-        return 2;
-    case 404:
-        return 3;
-    case 409:
-        return 4;
-    case 503:
-        return 5;
-    default:
-        return 1;
-    }
+    unsigned i = 0;
+
+    while (i < PAGES_CODES - 1 && codes[i] != http_status)
+        i++;
+    return i;
 }
 
 static void add_view(struct buf *b, const struct lock_view *v)
@@ -115,13 +107,13 @@ static void metric(struct buf *b, const char *name, const char *type,
 
 static void add_requests(struct buf *b, const struct page_figures *f)
 {
-    static const char *const methods[] = {"POST", "DELETE", "GET"};
-    static const unsigned codes[] = {200, 400, 403, 404, 409, 503};
+    static const char *const methods[PAGES_METHODS] = {"POST", "DELETE", "GET",
+                                                       "other"};
 
     buf_str(b, "# HELP justalock_requests_total Requests answered.\n"
                "# TYPE justalock_requests_total counter\n");
-    for (size_t m = 0; m < 3; m++)
-        for (size_t c = 0; c < 6; c++)
+    for (size_t m = 0; m < PAGES_METHODS; m++)
+        for (size_t c = 0; c < PAGES_CODES; c++)
             if (f->requests[m][c] != 0)
                 buf_printf(b,
                            "justalock_requests_total{method=\"%s\",code=\"%u\"}"
@@ -156,9 +148,18 @@ void pages_metrics(struct buf *b, const struct lock_table *t,
     metric(b, "offers_total", "counter", "Offers to waiters.", c.offers);
     metric(b, "offers_lapsed_total", "counter", "Offers nobody confirmed.",
            c.lapsed_offers);
-    metric(b, "commits_total", "counter", "Transactions on disk.", f->commits);
-    metric(b, "commit_microseconds_total", "counter",
-           "Time spent in transactions.", f->commit_us);
+    buf_printf(b,
+               "# HELP justalock_commit_seconds Time of a transaction.\n"
+               "# TYPE justalock_commit_seconds summary\n"
+               "justalock_commit_seconds_sum %.6f\n"
+               "justalock_commit_seconds_count %" PRIu64 "\n"
+               "# HELP justalock_commit_max_seconds The longest since start.\n"
+               "# TYPE justalock_commit_max_seconds gauge\n"
+               "justalock_commit_max_seconds %.6f\n",
+               (double)f->commit_us / 1e6, f->commits,
+               (double)f->commit_max_us / 1e6);
+    metric(b, "commits_failed_total", "counter",
+           "Transactions that could not be written.", f->commits_failed);
     metric(b, "changes_total", "counter", "Changes in transactions.",
            f->changes);
     metric(b, "quiet", "gauge",

@@ -11,14 +11,17 @@
 
 #define PAGES_MAX (64U * 1024 * 1024)
 
+#define PAGES_METHODS 4 /* POST, DELETE, GET, others */
+#define PAGES_CODES   9
+
 struct page_figures {
-    uint64_t requests[3][6]; /* [POST, DELETE, GET][200 400 403 404 409 503] */
-    uint64_t commits, commit_us, changes;
+    uint64_t requests[PAGES_METHODS][PAGES_CODES]; /* see pages_code */
+    uint64_t commits, commits_failed, commit_us, commit_max_us, changes;
     int64_t start_wall_s;
     bool is_quiet;
 };
 
-/* The code's column in `requests`; other codes count as 400. */
+/* The code's column in `requests`; one that we do not send counts as 500. */
 unsigned pages_code(unsigned http_status);
 
 void pages_lock(struct buf *b, const struct lock_table *t,

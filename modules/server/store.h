@@ -27,14 +27,21 @@ struct store_found {
 
 /*
  * Open the folder `dir` (made with mode 0700 where it is missing) and lock it.
- * STATE where another server has it. A damaged folder is opened anew, its old
- * database renamed; the quiet time is remembered on disk, so that a restart
- * does not shorten it.
+ * STATE where another server has it; SYS for what may pass (no memory, disk
+ * full, no permission): nothing is changed then. A damaged folder is opened
+ * anew, its old database renamed; the quiet time is remembered on disk, so
+ * that a restart does not shorten it.
  */
 enum justalock_status store_open(const char *dir, struct store **ret_store,
                                  struct store_found *ret_found,
                                  struct justalock_error *err) JUSTALOCK_MUST;
+/* Ends cleanly: after it, a missing log is no damage. */
 void store_close(struct store *s);
+
+/* store_load said PROTO: go on as with any other damage. */
+enum justalock_status store_abandon(struct store *s, const char *why,
+                                    struct store_found *ret_found,
+                                    struct justalock_error *err) JUSTALOCK_MUST;
 
 /* Every row, shares before released ones; fn returns false to stop: PROTO. */
 typedef bool store_row_fn(void *arg, const struct lock_row *row, bool is_tomb);

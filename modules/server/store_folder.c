@@ -5,7 +5,6 @@
  */
 #include "store_folder.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,8 +14,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "parse.h"
+
 #define DB_NAME   "locks.db"
+#define LOG_NAME  "locks.db-wal"
 #define MARK_NAME "mark"
+#define RUN_NAME  "running"
+#define MARK_TEXT                                                              \
+    "The state of a justalock-server. Without its database nothing is\n"       \
+    "granted until every lease is over.\nlongest_s"
 #define LOCK_NAME "lock"
 
 static bool join(char *ret, const char *dir, const char *name)
@@ -32,6 +38,11 @@ static bool exists(const struct folder *f, const char *name)
     struct stat sb;
 
     return join(path, f->dir, name) && lstat(path, &sb) == 0;
+}
+
+bool folder_log_is_there(const struct folder *f)
+{
+    return exists(f, LOG_NAME);
 }
 
 static enum justalock_status sync_dir(const struct folder *f,
@@ -69,6 +80,33 @@ static enum justalock_status take_lock(struct folder *f,
     return JUSTALOCK_OK;
 }
 
+/* What is not what we wrote: the longest that there can be. */
+static unsigned read_mark(const struct folder *f)
+{
+    char path[PATH_MAX], text[256];
+    const char *at;
+    uint64_t n;
+    ssize_t len;
+    int fd;
+
+    if (!join(path, f->dir, MARK_NAME))
+        return JUSTALOCK_LIFE_MAX_S;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return JUSTALOCK_LIFE_MAX_S;
+    len = read(fd, text, sizeof(text) - 1);
+    (void)close(fd);
+    if (len < 1 || text[len - 1] != '\n')
+        return JUSTALOCK_LIFE_MAX_S;
+    text[len - 1] = '\0';
+    at = strrchr(text, ' ');
+    if (strncmp(text, MARK_TEXT, sizeof(MARK_TEXT) - 1) != 0 || at == NULL ||
+        parse_u64(at + 1, 0, JUSTALOCK_LIFE_MAX_S, "longest_s", &n, NULL) !=
+            JUSTALOCK_OK)
+        return JUSTALOCK_LIFE_MAX_S;
+    return (unsigned)n;
+}
+
 enum justalock_status folder_open(struct folder *f, const char *dir,
                                   struct justalock_error *err)
 {
@@ -100,7 +138,10 @@ enum justalock_status folder_open(struct folder *f, const char *dir,
         return st;
     }
     f->has_db = exists(f, DB_NAME);
+    f->has_log = exists(f, LOG_NAME);
     f->has_mark = exists(f, MARK_NAME);
+    f->longest_s = f->has_mark ? read_mark(f) : 0;
+    f->was_running = exists(f, RUN_NAME);
     return JUSTALOCK_OK;
 }
 
@@ -111,26 +152,53 @@ void folder_close(struct folder *f)
     f->lock_fd = -1;
 }
 
-enum justalock_status folder_mark(struct folder *f, struct justalock_error *err)
+enum justalock_status folder_mark(struct folder *f, unsigned longest_s,
+                                  struct justalock_error *err)
 {
-    static const char text[] =
-        "This folder holds the state of a justalock-server. Without its\n"
-        "database the server grants nothing until every lease is over.\n";
-    char path[PATH_MAX];
-    int fd;
+    char path[PATH_MAX], tmp[PATH_MAX], text[256];
+    enum justalock_status st;
+    int fd, len;
     bool ok;
 
-    if (!join(path, f->dir, MARK_NAME))
+    if (!join(path, f->dir, MARK_NAME) || !join(tmp, f->dir, MARK_NAME ".new"))
         return error_set(err, JUSTALOCK_ARG, "%s: the path is too long",
                          f->dir);
-    fd =
-        open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    len = snprintf(text, sizeof(text), MARK_TEXT " %u\n", longest_s);
+    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return error_sys(err, errno, "%s: cannot make", path);
-    ok = write(fd, text, sizeof(text) - 1) == (ssize_t)sizeof(text) - 1 &&
-         fsync(fd) == 0;
+        return error_sys(err, errno, "%s: cannot make", tmp);
+    ok = write(fd, text, (size_t)len) == len && fsync(fd) == 0;
     if (close(fd) != 0 || !ok)
-        return error_sys(err, errno, "%s: cannot write", path);
+        return error_sys(err, errno, "%s: cannot write", tmp);
+    if (rename(tmp, path) != 0)
+        return error_sys(err, errno, "%s: cannot rename", tmp);
+    st = sync_dir(f, err);
+    if (st == JUSTALOCK_OK) {
+        f->longest_s = longest_s;
+        f->has_mark = true;
+    }
+    return st;
+}
+
+enum justalock_status folder_set_running(struct folder *f, bool is_running,
+                                         struct justalock_error *err)
+{
+    char path[PATH_MAX];
+    int fd;
+
+    if (is_running && f->was_running)
+        return JUSTALOCK_OK;
+    if (!join(path, f->dir, RUN_NAME))
+        return error_set(err, JUSTALOCK_ARG, "%s: the path is too long",
+                         f->dir);
+    if (!is_running) {
+        if (unlink(path) != 0 && errno != ENOENT)
+            return error_sys(err, errno, "%s: cannot remove", path);
+        return sync_dir(f, err);
+    }
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || close(fd) != 0)
+        return error_sys(err, errno, "%s: cannot make", path);
     return sync_dir(f, err);
 }
 

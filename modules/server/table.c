@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * table.c - the rules of the lock protocol, see table.h. Requests come in
- * here; what happens with time is in table_time.c, what is shown in
- * table_view.c.
+ * here; see table_inner.h for the other files.
  */
 #include "table_inner.h"
 
@@ -26,11 +25,8 @@ struct lock_table *lock_table_new(lock_wake_fn *wake, void *arg,
 static void lock_free(struct lock_table *t, struct lock *l)
 {
     while (l->shares != NULL)
-        share_remove(l, l->shares);
-    while (l->waiters != NULL)
-        waiter_remove(t, l, l->waiters);
-    while (l->tombs != NULL)
-        tomb_remove(t, l, l->tombs);
+        share_remove(t, l, l->shares);
+    queue_free(t, l);
     heap_remove(t, l);
     HASH_DEL(t->locks, l);
     free(l);
@@ -45,6 +41,7 @@ void lock_table_free(struct lock_table *t)
     HASH_ITER (hh, t->locks, l, tmp) {
         lock_free(t, l);
     }
+    tombs_free(t);
     free(t->heap);
     free(t->changes);
     free(t);
@@ -52,8 +49,7 @@ void lock_table_free(struct lock_table *t)
 
 void lock_tidy(struct lock_table *t, struct lock *l)
 {
-    if (l->shares == NULL && l->waiters == NULL && l->tombs == NULL &&
-        l->offer_until_ms == 0)
+    if (l->shares == NULL && l->waiters == NULL && l->offer_until_ms == 0)
         lock_free(t, l);
 }
 
@@ -94,43 +90,15 @@ bool same_client(const struct client *c, const struct lock_request *q)
     return c->len == q->client_len && memcmp(c->id, q->client, c->len) == 0;
 }
 
-static struct share *share_find(struct lock *l, const char *name)
+void set_client(struct client *c, const struct lock_request *q)
 {
-    struct share *s;
-
-    HASH_FIND_STR(l->shares, name, s);
-    return s;
+    memset(c, 0, sizeof(*c));
+    c->len = q->client_len;
+    memcpy(c->id, q->client, q->client_len);
 }
 
-void share_remove(struct lock *l, struct share *s)
-{
-    HASH_DEL(l->shares, s);
-    free(s);
-}
-
-void tomb_remove(struct lock_table *t, struct lock *l, struct tomb *b)
-{
-    DL_DELETE(l->tombs, b);
-    t->tombs--;
-    free(b);
-}
-
-static struct tomb *tomb_find(struct lock *l, const struct lock_request *q)
-{
-    struct tomb *b;
-
-    if (q->share[0] == '\0')
-        return NULL;
-    DL_FOREACH (l->tombs, b)
-        if (same_client(&b->client, q) && strcmp(b->share, q->share) == 0)
-            return b;
-    return NULL;
-}
-
-/* ---- changes ----------------------------------------------------------------
- */
-
-static struct lock_change *change(struct lock_table *t)
+void change_add(struct lock_table *t, enum lock_change_kind kind,
+                const struct lock_row *row)
 {
     struct lock_change *more;
 
@@ -140,51 +108,17 @@ static struct lock_change *change(struct lock_table *t)
         more = realloc(t->changes, cap * sizeof(*more));
         if (more == NULL) {
             t->is_whole = false;
-            return NULL;
+            return;
         }
         t->changes = more;
         t->changes_cap = cap;
     }
     more = &t->changes[t->changes_len++];
-    memset(more, 0, sizeof(*more));
-    return more;
+    more->kind = kind;
+    more->row = *row;
 }
 
-void change_share(struct lock_table *t, enum lock_change_kind kind,
-                  const struct lock *l, const struct share *s)
-{
-    struct lock_change *c = change(t);
-
-    if (c == NULL)
-        return;
-    c->kind = kind;
-    c->row = (struct lock_row){.id = l->id,
-                               .client_len = l->holder.len,
-                               .life_s = s->life_s,
-                               .token = l->token,
-                               .since_s = l->since_s,
-                               .is_broken = l->is_broken};
-    memcpy(c->row.client, l->holder.id, l->holder.len);
-    memcpy(c->row.share, s->name, sizeof(c->row.share));
-    memcpy(c->row.label, l->label, sizeof(c->row.label));
-}
-
-void change_tomb(struct lock_table *t, enum lock_change_kind kind,
-                 const struct lock *l, const struct tomb *b)
-{
-    struct lock_change *c = change(t);
-
-    if (c == NULL)
-        return;
-    c->kind = kind;
-    c->row = (struct lock_row){
-        .id = l->id, .client_len = b->client.len, .life_s = b->life_s};
-    memcpy(c->row.client, b->client.id, b->client.len);
-    memcpy(c->row.share, b->share, sizeof(c->row.share));
-}
-
-/* ---- taking
- * ------------------------------------------------------------------ */
+/* ---- taking ---- */
 
 static void answer_conflict(const struct lock *l, struct lock_answer *ret)
 {
@@ -200,27 +134,27 @@ static void renew(struct lock_table *t, struct lock *l,
                   const struct lock_request *q, int64_t now_ms,
                   struct lock_answer *ret)
 {
-    struct share *s = share_find(l, q->share);
+    struct share *s = share_find(t, l, q->share);
     int64_t expires_ms = now_ms + (int64_t)q->life_s * 1000;
 
     if (s == NULL) {
-        if (HASH_COUNT(l->shares) >= LOCK_SHARES_MAX ||
-            (s = share_add(l, q->share)) == NULL) {
+        if (l->shares_len >= LOCK_SHARES_MAX ||
+            (s = share_add(t, l, q->share)) == NULL) {
             ret->result = LOCK_BUSY;
             return;
         }
         s->life_s = q->life_s;
         s->expires_ms = expires_ms;
-        change_share(t, LOCK_PUT, l, s);
+        share_change(t, LOCK_PUT, l, s);
         heap_place(t, l, expires_ms);
     } else if (q->life_s > s->life_s) {
         s->life_s = q->life_s;
-        change_share(t, LOCK_PUT, l, s);
+        share_change(t, LOCK_PUT, l, s);
     }
     /* Never earlier: a late duplicate with a shorter life changes nothing. */
     if (expires_ms > s->expires_ms)
         s->expires_ms = expires_ms;
-    waiters_remove(t, l, q);
+    queue_leave(t, l, q);
     t->counts.refreshes++;
     ret->result = LOCK_RENEWED;
     ret->token = l->token;
@@ -230,104 +164,71 @@ static void grant(struct lock_table *t, struct lock *l,
                   const struct lock_request *q, int64_t now_ms, int64_t wall_s,
                   struct lock_answer *ret)
 {
-    struct share *s = share_add(l, q->share);
+    struct share *s = share_add(t, l, q->share);
 
     if (s == NULL) {
         ret->result = LOCK_BUSY;
         return;
     }
     l->offer_until_ms = 0;
-    l->holder.len = q->client_len;
-    memcpy(l->holder.id, q->client, q->client_len);
+    set_client(&l->holder, q);
     memcpy(l->label, q->label, sizeof(l->label));
     l->token = ++t->last_token;
     l->since_s = wall_s;
     l->is_broken = false;
     s->life_s = q->life_s;
     s->expires_ms = now_ms + (int64_t)q->life_s * 1000;
-    change_share(t, LOCK_PUT, l, s);
+    share_change(t, LOCK_PUT, l, s);
     heap_place(t, l, s->expires_ms);
-    waiters_remove(t, l, q);
-    offer_to(t, l, &l->holder, now_ms);
+    queue_leave(t, l, q);
+    queue_offer_to(t, l, &l->holder, now_ms);
     t->held++;
     t->counts.grants++;
     ret->result = LOCK_NEW;
     ret->token = l->token;
 }
 
-/* Free, but whose turn is it? An offer binds, then the places in the queue. */
-static bool is_turn_of(struct lock *l, const struct lock_request *q)
-{
-    const struct waiter *first = waiter_first(l);
-
-    if (l->offer_until_ms != 0)
-        return same_client(&l->offered, q);
-    return first == NULL || same_client(&first->client, q);
-}
-
 void lock_take(struct lock_table *t, const struct lock_request *q,
                int64_t now_ms, int64_t wall_s, struct lock_answer *ret)
 {
-    struct lock *l;
+    struct lock *l = lock_find(t, &q->id);
 
     memset(ret, 0, sizeof(*ret));
     /* What ended before this request was read is no longer in its way. */
-    l = lock_find(t, &q->id);
     if (l != NULL)
         lock_expire(t, l, now_ms);
+    if (tomb_covers(t, q, now_ms)) {
+        /* A late duplicate of a share that was given back. */
+        answer_conflict(l, ret);
+        t->counts.conflicts++;
+        if (l != NULL)
+            lock_tidy(t, l);
+        return;
+    }
     l = lock_get(t, &q->id);
     if (l == NULL) {
         ret->result = LOCK_BUSY;
         return;
     }
-    if (tomb_find(l, q) != NULL) {
-        /* A late duplicate of a share that was given back. */
-        answer_conflict(l, ret);
-        t->counts.conflicts++;
-        return;
-    }
-    if (l->shares != NULL && same_client(&l->holder, q) && !l->is_broken)
-        renew(t, l, q, now_ms, ret);
-    else if (l->shares == NULL && is_turn_of(l, q))
+    if (l->shares != NULL && same_client(&l->holder, q)) {
+        if (l->is_broken)
+            answer_conflict(l, ret);
+        else
+            renew(t, l, q, now_ms, ret);
+    } else if (l->shares == NULL && queue_is_turn(l, q)) {
         grant(t, l, q, now_ms, wall_s, ret);
-    else if (q->wait_s > 0 &&
-             !(l->shares != NULL && same_client(&l->holder, q)))
-        waiter_enter(t, l, q, now_ms, ret);
-    else
+    } else if (q->wait_s > 0) {
+        queue_enter(t, l, q, now_ms, ret);
+    } else {
         answer_conflict(l, ret);
+        queue_refused(t, l, q, now_ms);
+    }
     if (ret->result == LOCK_CONFLICT)
         t->counts.conflicts++;
     lock_tidy(t, l);
 }
 
-/* ---- giving back
- * --------------------------------------------------------------- */
-
-static bool bury(struct lock_table *t, struct lock *l,
-                 const struct lock_request *q, unsigned life_s, int64_t now_ms)
-{
-    struct tomb *b = tomb_find(l, q);
-
-    /* A client without shares gives this protection up: its next POST is the
-     * same as a late duplicate of its last. */
-    if (q->share[0] == '\0')
-        return true;
-    if (b == NULL) {
-        if (t->tombs >= LOCK_TOMBS_MAX || (b = calloc(1, sizeof(*b))) == NULL)
-            return false;
-        b->client.len = q->client_len;
-        memcpy(b->client.id, q->client, q->client_len);
-        memcpy(b->share, q->share, sizeof(b->share));
-        DL_APPEND(l->tombs, b);
-        t->tombs++;
-    }
-    if (life_s > b->life_s)
-        b->life_s = life_s;
-    b->until_ms = now_ms + ((int64_t)b->life_s + LOCK_TOMB_EXTRA_S) * 1000;
-    change_tomb(t, LOCK_PUT_TOMB, l, b);
-    heap_place(t, l, b->until_ms);
-    return true;
-}
+/* ---- giving back ---- */
 
 void lock_give(struct lock_table *t, const struct lock_request *q,
                int64_t now_ms, struct lock_answer *ret)
@@ -338,33 +239,28 @@ void lock_give(struct lock_table *t, const struct lock_request *q,
     memset(ret, 0, sizeof(*ret));
     if (l != NULL)
         lock_expire(t, l, now_ms);
-    l = lock_get(t, &q->id);
-    if (l == NULL) {
+    if (l != NULL && l->shares != NULL && same_client(&l->holder, q))
+        s = share_find(t, l, q->share);
+    /* Known or not: what it would bring back may be on its way. */
+    if (!tomb_put(t, q,
+                  s != NULL && s->life_s > q->life_s ? s->life_s : q->life_s,
+                  now_ms)) {
         ret->result = LOCK_BUSY;
-        return;
-    }
-    if (l->shares != NULL && same_client(&l->holder, q))
-        s = share_find(l, q->share);
-    if (!bury(t, l, q,
-              s != NULL && s->life_s > q->life_s ? s->life_s : q->life_s,
-              now_ms)) {
-        ret->result = LOCK_BUSY;
-        lock_tidy(t, l);
-        return;
-    }
-    waiters_cancel(t, l, q);
-    if (s != NULL) {
-        change_share(t, LOCK_DROP, l, s);
-        share_remove(l, s);
+    } else if (s != NULL) {
+        share_change(t, LOCK_DROP, l, s);
+        share_remove(t, l, s);
         t->counts.releases++;
         ret->result = LOCK_RELEASED;
-        if (l->shares == NULL) {
+        if (l->shares == NULL)
             t->held--;
-            lock_offer(t, l, now_ms);
-        }
     } else {
-        offer_withdraw(t, l, q, now_ms);
         answer_conflict(l, ret);
+    }
+    if (l == NULL)
+        return;
+    if (ret->result != LOCK_BUSY) {
+        queue_leave(t, l, q);
+        queue_withdraw(t, l, q, now_ms);
     }
     lock_tidy(t, l);
 }
@@ -372,57 +268,101 @@ void lock_give(struct lock_table *t, const struct lock_request *q,
 bool lock_break(struct lock_table *t, const struct lock_id *id)
 {
     struct lock *l = lock_find(t, id);
-    struct share *s, *tmp;
+    const struct share *s;
 
     if (l == NULL || l->shares == NULL)
         return false;
     l->is_broken = true;
-    HASH_ITER (hh, l->shares, s, tmp) {
-        change_share(t, LOCK_PUT, l, s);
-    }
+    DL_FOREACH (l->shares, s)
+        share_change(t, LOCK_PUT, l, s);
     return true;
 }
 
-/* ---- the store's side
- * ------------------------------------------------------------ */
+/* ---- the store's side ---- */
+
+bool lock_writes(const struct lock_table *t, const struct lock_request *q,
+                 bool is_give, int64_t now_ms)
+{
+    const struct lock *l = lock_find(t, &q->id);
+    const struct share *s;
+
+    if (is_give || l == NULL || l->shares == NULL)
+        return !(!is_give && tomb_covers(t, q, now_ms));
+    DL_FOREACH (l->shares, s)
+        if (s->expires_ms <= now_ms)
+            return true;
+    if (!same_client(&l->holder, q) || l->is_broken ||
+        tomb_covers(t, q, now_ms))
+        return false;
+    s = share_find(t, l, q->share);
+    return s == NULL || q->life_s > s->life_s;
+}
+
+static bool load_share(struct lock_table *t, const struct lock_row *row,
+                       const struct lock_request *q, int64_t now_ms)
+{
+    struct lock *l = lock_get(t, &row->id);
+    struct share *s;
+
+    if (l == NULL)
+        return false;
+    /* Two holders of one lock: not a state that we wrote. */
+    if (l->shares != NULL &&
+        (!same_client(&l->holder, q) || l->token != row->token ||
+         share_find(t, l, row->share) != NULL))
+        return false;
+    s = share_add(t, l, row->share);
+    if (s == NULL) {
+        lock_tidy(t, l);
+        return false;
+    }
+    if (l->shares_len == 1)
+        t->held++;
+    set_client(&l->holder, q);
+    memcpy(l->label, row->label, sizeof(l->label));
+    l->token = row->token;
+    l->since_s = row->since_s;
+    l->is_broken = row->is_broken;
+    s->life_s = row->life_s;
+    s->expires_ms = now_ms + (int64_t)row->life_s * 1000;
+    heap_place(t, l, s->expires_ms);
+    if (row->token > t->last_token)
+        t->last_token = row->token;
+    return true;
+}
 
 bool lock_load(struct lock_table *t, const struct lock_row *row, bool is_tomb,
                int64_t now_ms)
 {
-    struct lock *l = lock_get(t, &row->id);
     struct lock_request q = {.id = row->id, .client_len = row->client_len};
-    struct share *s;
-    bool ok = true;
+    bool ok;
 
-    if (l == NULL)
-        return false;
     memcpy(q.client, row->client, row->client_len);
     memcpy(q.share, row->share, sizeof(q.share));
-    if (is_tomb) {
-        ok = bury(t, l, &q, row->life_s, now_ms);
-    } else if (share_find(l, row->share) != NULL ||
-               (l->shares != NULL && !same_client(&l->holder, &q))) {
-        ok = false; /* two holders of one lock: not a state that we wrote */
-    } else {
-        if (l->shares == NULL)
-            t->held++;
-        s = share_add(l, row->share);
-        if (s == NULL)
-            return false;
-        l->holder.len = row->client_len;
-        memcpy(l->holder.id, row->client, row->client_len);
-        memcpy(l->label, row->label, sizeof(l->label));
-        l->token = row->token;
-        l->since_s = row->since_s;
-        l->is_broken = row->is_broken;
-        s->life_s = row->life_s;
-        s->expires_ms = now_ms + (int64_t)row->life_s * 1000;
-        heap_place(t, l, s->expires_ms);
-        if (row->token > t->last_token)
-            t->last_token = row->token;
-    }
+    ok = is_tomb ? tomb_put(t, &q, row->life_s, now_ms)
+                 : load_share(t, row, &q, now_ms);
     lock_changes_clear(t);
     return ok;
+}
+
+void lock_carry_over(struct lock_table *t, const struct lock_table *old)
+{
+    struct share *s;
+
+    t->counts = old->counts;
+    for (s = t->shares; s != NULL; s = s->hh.next) {
+        struct lock *l = lock_find(t, &s->key.lock->id);
+        const struct lock *was = lock_find(old, &l->id);
+        const struct share *s_was;
+
+        if (was == NULL || was->token != l->token)
+            continue;
+        s_was = share_find(old, was, s->key.name);
+        if (s_was == NULL || s_was->expires_ms >= s->expires_ms)
+            continue;
+        s->expires_ms = s_was->expires_ms;
+        heap_place(t, l, s->expires_ms);
+    }
 }
 
 const struct lock_change *lock_changes(const struct lock_table *t,

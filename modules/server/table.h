@@ -15,14 +15,18 @@
 
 #include "id.h"
 
-#define LOCK_SHARE_MAX      64    /* characters of a share's name */
-#define LOCK_SHARES_MAX     65536 /* shares of one holding */
-#define LOCK_WAITERS_MAX    16384 /* waiting requests and kept places, all */
-#define LOCK_TOMBS_MAX      1000000
-#define LOCK_OFFER_MS       5000 /* to confirm an offer */
-#define LOCK_PLACE_MS       5000 /* a place without a request */
-#define LOCK_TOMB_EXTRA_S   60   /* a released share is remembered s + this */
+#define LOCK_SHARE_MAX      64      /* characters of a share's name */
+#define LOCK_SHARES_MAX     65536   /* shares of one holding */
+#define LOCK_WAITERS_MAX    16384   /* waiting requests and kept places, all */
+#define LOCK_TOMBS_MAX      1000000 /* about 250 bytes each */
+#define LOCK_OFFER_MS       5000    /* to confirm an offer */
+#define LOCK_PLACE_MS       5000    /* a place without a request */
+#define LOCK_TOMB_EXTRA_S   60 /* a released share is remembered s + this */
 #define LOCK_WAIT_MAX_S     30
+/* A client that asks again and again while others wait gets a place after
+ * this, if it never paused for longer than LOCK_PLACE_MS. */
+#define LOCK_PATIENCE_MS    30000
+#define LOCK_POLLERS_MAX    64 /* of one lock that are watched so */
 #define LOCK_LIFE_DEFAULT_S 60
 
 enum lock_result {
@@ -109,9 +113,18 @@ void lock_gone(struct lock_table *t, const struct lock_id *id, const void *conn,
  * INT64_MAX: never. */
 int64_t lock_run(struct lock_table *t, int64_t now_ms);
 
+/* Would this request change what is on disk? For a server whose store fails:
+ * what writes nothing may still be answered. */
+bool lock_writes(const struct lock_table *t, const struct lock_request *q,
+                 bool is_give, int64_t now_ms);
+
 /* From the store at start: every stored share gets its full lease again. */
 bool lock_load(struct lock_table *t, const struct lock_row *row, bool is_tomb,
                int64_t now_ms);
+
+/* t was loaded anew from what `old` wrote: shares in both end when they would
+ * have, not a full lease later; what was counted goes on. */
+void lock_carry_over(struct lock_table *t, const struct lock_table *old);
 
 /* The changes since the last lock_changes_clear; false in *ret_whole: some
  * could not be recorded (no memory), nothing of this pass may be answered. */

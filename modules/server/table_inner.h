@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * table_inner.h - the parts of the lock table that table.c, table_time.c and
- * table_view.c share. For nobody else.
+ * table_inner.h - what the files of the lock table share: table.c (the rules),
+ * table_share.c, table_tomb.c, table_queue.c, table_time.c, table_view.c. For
+ * nobody else.
  */
 #ifndef SERVER_TABLE_INNER_H
 #define SERVER_TABLE_INNER_H
@@ -23,35 +24,52 @@ struct client {
     size_t len;
 };
 
+struct share_key {
+    const struct lock *lock;
+    char name[LOCK_SHARE_MAX + 1]; /* zeros behind it, padding too: hashed */
+};
+
 struct share {
-    char name[LOCK_SHARE_MAX + 1];
+    struct share_key key;
     unsigned life_s;
     int64_t expires_ms;
-    UT_hash_handle hh;
+    struct share *prev, *next; /* of the same lock */
+    UT_hash_handle hh;         /* all, by key */
+};
+
+struct tomb_key {
+    struct lock_id id;
+    uint8_t client[JUSTALOCK_CLIENT_MAX];
+    uint8_t client_len;
+    char share[LOCK_SHARE_MAX + 1];
 };
 
 /* A released share is remembered, so that nothing late brings it back. */
 struct tomb {
-    struct client client;
-    char share[LOCK_SHARE_MAX + 1];
+    struct tomb_key key;
     unsigned life_s;
     int64_t until_ms;
-    struct tomb *prev, *next;
+    struct tomb *prev, *next; /* of the same slot of the wheel */
+    UT_hash_handle hh;        /* all, by key */
 };
 
-/* A place in the queue: with a request that waits, or kept for its return. */
+/* A place in the queue: with a request that waits, or kept for its return.
+ * Or a client that polls, while it has no place yet (lock.pollers). */
 struct waiter {
     struct client client;
     char share[LOCK_SHARE_MAX + 1];
     void *conn;       /* NULL: between two polls, or gone */
     bool is_gone;     /* its connection ended without an answer */
+    bool is_poller;   /* it never waits, it asks again and again */
     int64_t until_ms; /* conn: answer 409 then; else: the place is lost */
+    int64_t since_ms; /* of a poller: its first refusal without a pause */
     struct waiter *prev, *next;
 };
 
 struct lock {
     struct lock_id id;
-    struct share *shares; /* hash by name; NULL: free */
+    struct share *shares; /* NULL: free */
+    unsigned shares_len;
     struct client holder;
     char label[JUSTALOCK_LABEL_MAX + 1];
     uint64_t token;
@@ -60,7 +78,8 @@ struct lock {
     struct client offered;
     int64_t offer_until_ms; /* 0: no offer is open */
     struct waiter *waiters; /* first come first */
-    struct tomb *tombs;
+    struct waiter *pollers;
+    unsigned pollers_len;
     int64_t next_ms; /* not later than what happens next to it */
     size_t heap_at;
     UT_hash_handle hh;
@@ -68,10 +87,14 @@ struct lock {
 
 struct lock_table {
     struct lock *locks;
-    struct lock **heap; /* by next_ms */
+    struct share *shares;
+    struct tomb *tombs;
+    struct tomb **wheel; /* by the second in which they end */
+    int64_t wheel_s;     /* all slots before it are done; 0: none begun */
+    struct lock **heap;  /* by next_ms */
     size_t heap_len, heap_cap;
     uint64_t last_token;
-    size_t held, waiters, tombs;
+    size_t held, waiters;
     struct lock_change *changes;
     size_t changes_len, changes_cap;
     bool is_whole;
@@ -84,16 +107,29 @@ struct lock *lock_find(const struct lock_table *t, const struct lock_id *id);
 /* Free the lock where nothing of it is left. */
 void lock_tidy(struct lock_table *t, struct lock *l);
 bool same_client(const struct client *c, const struct lock_request *q);
+void set_client(struct client *c, const struct lock_request *q);
+void change_add(struct lock_table *t, enum lock_change_kind kind,
+                const struct lock_row *row);
 
-struct share *share_add(struct lock *l, const char *name);
-void share_remove(struct lock *l, struct share *s);
-void tomb_remove(struct lock_table *t, struct lock *l, struct tomb *b);
-void waiter_remove(struct lock_table *t, struct lock *l, struct waiter *w);
-
-void change_share(struct lock_table *t, enum lock_change_kind kind,
+/* table_share.c */
+struct share *share_find(const struct lock_table *t, const struct lock *l,
+                         const char *name);
+/* NULL: no memory. */
+struct share *share_add(struct lock_table *t, struct lock *l, const char *name);
+void share_remove(struct lock_table *t, struct lock *l, struct share *s);
+void share_change(struct lock_table *t, enum lock_change_kind kind,
                   const struct lock *l, const struct share *s);
-void change_tomb(struct lock_table *t, enum lock_change_kind kind,
-                 const struct lock *l, const struct tomb *b);
+/* Those whose lease has ended. */
+void shares_expire(struct lock_table *t, struct lock *l, int64_t now_ms);
+
+/* table_tomb.c */
+bool tomb_covers(const struct lock_table *t, const struct lock_request *q,
+                 int64_t now_ms);
+/* Remember it for the longer of life_s and before. false: no room. */
+bool tomb_put(struct lock_table *t, const struct lock_request *q,
+              unsigned life_s, int64_t now_ms);
+void tombs_expire(struct lock_table *t, int64_t now_ms);
+void tombs_free(struct lock_table *t);
 
 /* table_time.c */
 bool heap_reserve(struct lock_table *t);
@@ -102,25 +138,30 @@ void heap_remove(struct lock_table *t, struct lock *l);
 void heap_place(struct lock_table *t, struct lock *l, int64_t when_ms);
 /* All of l that is due by now; the lock stays, however empty. */
 void lock_expire(struct lock_table *t, struct lock *l, int64_t now_ms);
-/* It is free: the next in the queue that is there gets an offer. */
-void lock_offer(struct lock_table *t, struct lock *l, int64_t now_ms);
-/* Whose turn it is next: the first that is there or between two polls. */
-struct waiter *waiter_first(struct lock *l);
+
+/* table_queue.c */
+void queue_free(struct lock_table *t, struct lock *l);
+/* Places and offers that end by now. */
+void queue_expire(struct lock_table *t, struct lock *l, int64_t now_ms);
+/* Nobody holds it and no offer is open: the next in the queue gets one. */
+void queue_pass_on(struct lock_table *t, struct lock *l, int64_t now_ms);
+/* Free, but whose turn is it? */
+bool queue_is_turn(const struct lock *l, const struct lock_request *q);
 /* All requests of that client that wait are answered "offered". */
-void offer_to(struct lock_table *t, struct lock *l, const struct client *c,
-              int64_t now_ms);
-/* The client gave up: an offer to it passes on. */
-void offer_withdraw(struct lock_table *t, struct lock *l,
-                    const struct lock_request *q, int64_t now_ms);
+void queue_offer_to(struct lock_table *t, struct lock *l,
+                    const struct client *c, int64_t now_ms);
 /* A request waits: takes its old place or a new one at the end. */
-void waiter_enter(struct lock_table *t, struct lock *l,
-                  const struct lock_request *q, int64_t now_ms,
-                  struct lock_answer *ret);
-/* The share got the lock: its place is no longer needed. */
-void waiters_remove(struct lock_table *t, struct lock *l,
-                    const struct lock_request *q);
-/* The share gave up: what of it waits is answered 409. */
-void waiters_cancel(struct lock_table *t, struct lock *l,
-                    const struct lock_request *q);
+void queue_enter(struct lock_table *t, struct lock *l,
+                 const struct lock_request *q, int64_t now_ms,
+                 struct lock_answer *ret);
+/* It is refused and does not wait: nobody may be passed over for ever. */
+void queue_refused(struct lock_table *t, struct lock *l,
+                   const struct lock_request *q, int64_t now_ms);
+/* The share has the lock or gave up: its place ends; what waits gets 409. */
+void queue_leave(struct lock_table *t, struct lock *l,
+                 const struct lock_request *q);
+/* The client gave up: an offer to it passes on. */
+void queue_withdraw(struct lock_table *t, struct lock *l,
+                    const struct lock_request *q, int64_t now_ms);
 
 #endif

@@ -7,21 +7,6 @@
 
 #include "table_inner.h"
 
-struct share *share_add(struct lock *l, const char *name)
-{
-    struct share *s = calloc(1, sizeof(*s));
-
-    if (s == NULL)
-        return NULL;
-    memcpy(s->name, name, strnlen(name, LOCK_SHARE_MAX));
-    HASH_ADD_STR(l->shares, name, s);
-    if (s->hh.tbl == NULL) {
-        free(s);
-        return NULL;
-    }
-    return s;
-}
-
 static void look(const struct lock *l, int64_t now_ms, struct lock_view *ret)
 {
     const struct share *s;
@@ -29,10 +14,10 @@ static void look(const struct lock *l, int64_t now_ms, struct lock_view *ret)
 
     memset(ret, 0, sizeof(*ret));
     ret->id = l->id;
-    ret->shares = HASH_COUNT(l->shares);
+    ret->shares = l->shares_len;
     DL_FOREACH (l->waiters, w)
         ret->waiters++;
-    for (s = l->shares; s != NULL; s = s->hh.next)
+    DL_FOREACH (l->shares, s)
         if (s->expires_ms - now_ms > ret->expires_ms)
             ret->expires_ms = s->expires_ms - now_ms;
     ret->is_held = l->shares != NULL && ret->expires_ms > 0;
@@ -74,6 +59,6 @@ struct lock_counts lock_counts(const struct lock_table *t)
 
     c.held = t->held;
     c.waiters = t->waiters;
-    c.tombs = t->tombs;
+    c.tombs = HASH_COUNT(t->tombs);
     return c;
 }

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * table_queue.c - who waits for a lock, in which order, and the offers that
+ * hand a free lock to the next. A free lock that somebody waits for is nobody
+ * else's to take; who only asks again and again has no place, but gets one
+ * after LOCK_PATIENCE_MS.
+ */
+#include <string.h>
+
+#include "table_inner.h"
+
+static bool is_of(const struct waiter *w, const struct client *c)
+{
+    return w->client.len == c->len && memcmp(w->client.id, c->id, c->len) == 0;
+}
+
+static struct waiter *find(struct waiter *list, const struct lock_request *q)
+{
+    struct waiter *w;
+
+    DL_FOREACH (list, w)
+        if (same_client(&w->client, q) && strcmp(w->share, q->share) == 0)
+            return w;
+    return NULL;
+}
+
+static struct waiter *waiter_new(const struct lock_request *q)
+{
+    struct waiter *w = calloc(1, sizeof(*w));
+
+    if (w == NULL)
+        return NULL;
+    set_client(&w->client, q);
+    memcpy(w->share, q->share, sizeof(w->share));
+    return w;
+}
+
+static void waiter_append(struct lock_table *t, struct lock *l,
+                          struct waiter *w)
+{
+    DL_APPEND(l->waiters, w);
+    t->waiters++;
+}
+
+static void waiter_remove(struct lock_table *t, struct lock *l,
+                          struct waiter *w)
+{
+    DL_DELETE(l->waiters, w);
+    t->waiters--;
+    free(w);
+}
+
+static void poller_remove(struct lock *l, struct waiter *p)
+{
+    DL_DELETE(l->pollers, p);
+    l->pollers_len--;
+    free(p);
+}
+
+void queue_free(struct lock_table *t, struct lock *l)
+{
+    while (l->waiters != NULL)
+        waiter_remove(t, l, l->waiters);
+    while (l->pollers != NULL)
+        poller_remove(l, l->pollers);
+}
+
+/* Answer the request of w, if one waits. */
+static void wake(struct lock_table *t, struct lock *l, struct waiter *w,
+                 enum lock_result result)
+{
+    struct lock_answer a = {.result = result};
+    void *conn = w->conn;
+
+    if (conn == NULL)
+        return;
+    w->conn = NULL;
+    if (result == LOCK_CONFLICT) {
+        t->counts.conflicts++;
+        if (l->shares != NULL) {
+            memcpy(a.holder, l->label, sizeof(a.holder));
+            a.since_s = l->since_s;
+        }
+    }
+    t->wake(t->arg, conn, &a);
+}
+
+/* Whose turn is next: the first that is there or between two polls. */
+static struct waiter *first_of(const struct lock *l)
+{
+    struct waiter *w;
+
+    DL_FOREACH (l->waiters, w)
+        if (!w->is_gone)
+            return w;
+    return NULL;
+}
+
+bool queue_is_turn(const struct lock *l, const struct lock_request *q)
+{
+    const struct waiter *first = first_of(l);
+
+    if (l->offer_until_ms != 0)
+        return same_client(&l->offered, q);
+    return first == NULL || same_client(&first->client, q);
+}
+
+/* ---- offers ---- */
+
+/* All of that client: another node's share must not stand behind others for
+ * its own job's lock. Their places stay until they confirm. */
+void queue_offer_to(struct lock_table *t, struct lock *l,
+                    const struct client *c, int64_t now_ms)
+{
+    struct waiter *w;
+
+    DL_FOREACH (l->waiters, w) {
+        if (w->conn == NULL || !is_of(w, c))
+            continue;
+        w->until_ms = now_ms + LOCK_PLACE_MS;
+        heap_place(t, l, w->until_ms);
+        wake(t, l, w, LOCK_OFFERED);
+    }
+}
+
+void queue_pass_on(struct lock_table *t, struct lock *l, int64_t now_ms)
+{
+    struct waiter *first;
+
+    if (l->shares != NULL || l->offer_until_ms != 0)
+        return;
+    first = first_of(l);
+    /* One between two polls has its turn when it asks again, or until its
+     * place ends; one whose connection is gone is passed over. */
+    if (first == NULL || first->conn == NULL)
+        return;
+    l->offered = first->client;
+    l->offer_until_ms = now_ms + LOCK_OFFER_MS;
+    heap_place(t, l, l->offer_until_ms);
+    t->counts.offers++;
+    queue_offer_to(t, l, &l->offered, now_ms);
+}
+
+void queue_withdraw(struct lock_table *t, struct lock *l,
+                    const struct lock_request *q, int64_t now_ms)
+{
+    struct waiter *w;
+
+    if (l->offer_until_ms != 0 && same_client(&l->offered, q)) {
+        DL_FOREACH (l->waiters, w)
+            if (same_client(&w->client, q))
+                return; /* another share of it may still confirm */
+        l->offer_until_ms = 0;
+    }
+    queue_pass_on(t, l, now_ms);
+}
+
+/* ---- places ---- */
+
+void queue_enter(struct lock_table *t, struct lock *l,
+                 const struct lock_request *q, int64_t now_ms,
+                 struct lock_answer *ret)
+{
+    struct waiter *w = find(l->waiters, q);
+    struct waiter *p = find(l->pollers, q);
+
+    if (w == NULL) {
+        if (t->waiters >= LOCK_WAITERS_MAX || (w = waiter_new(q)) == NULL) {
+            ret->result = LOCK_BUSY;
+            return;
+        }
+        waiter_append(t, l, w);
+    }
+    if (p != NULL)
+        poller_remove(l, p);
+    wake(t, l, w, LOCK_CONFLICT); /* an older request of the same share */
+    w->conn = q->conn;
+    w->is_gone = w->is_poller = false;
+    w->until_ms = now_ms + (int64_t)q->wait_s * 1000;
+    heap_place(t, l, w->until_ms);
+    ret->result = LOCK_WAITING;
+    /* Free, and those before it are not there: it need not wait for them. */
+    queue_pass_on(t, l, now_ms);
+}
+
+/* Make room by those that have stopped asking. */
+static void pollers_expire(struct lock *l, int64_t now_ms)
+{
+    struct waiter *p, *tmp;
+
+    DL_FOREACH_SAFE(l->pollers, p, tmp)
+    {
+        if (p->until_ms <= now_ms)
+            poller_remove(l, p);
+    }
+}
+
+void queue_refused(struct lock_table *t, struct lock *l,
+                   const struct lock_request *q, int64_t now_ms)
+{
+    struct waiter *p = find(l->waiters, q);
+
+    if (p != NULL) {
+        if (p->is_poller)
+            p->until_ms = now_ms + LOCK_PLACE_MS;
+        return;
+    }
+    pollers_expire(l, now_ms);
+    p = find(l->pollers, q);
+    if (p == NULL) {
+        /* With nobody in the queue, luck is as good for it as for others. */
+        if ((l->waiters == NULL && l->offer_until_ms == 0) ||
+            l->pollers_len >= LOCK_POLLERS_MAX || (p = waiter_new(q)) == NULL)
+            return;
+        p->is_poller = true;
+        p->since_ms = now_ms;
+        DL_APPEND(l->pollers, p);
+        l->pollers_len++;
+    }
+    p->until_ms = now_ms + LOCK_PLACE_MS;
+    if (now_ms - p->since_ms < LOCK_PATIENCE_MS ||
+        t->waiters >= LOCK_WAITERS_MAX)
+        return;
+    DL_DELETE(l->pollers, p);
+    l->pollers_len--;
+    waiter_append(t, l, p);
+    heap_place(t, l, p->until_ms);
+}
+
+void queue_leave(struct lock_table *t, struct lock *l,
+                 const struct lock_request *q)
+{
+    struct waiter *w = find(l->waiters, q);
+    struct waiter *p = find(l->pollers, q);
+
+    if (p != NULL)
+        poller_remove(l, p);
+    if (w == NULL)
+        return;
+    wake(t, l, w, LOCK_CONFLICT);
+    waiter_remove(t, l, w);
+}
+
+void lock_gone(struct lock_table *t, const struct lock_id *id, const void *conn,
+               int64_t now_ms)
+{
+    struct lock *l = lock_find(t, id);
+    struct waiter *w;
+
+    if (l == NULL)
+        return;
+    DL_FOREACH (l->waiters, w) {
+        if (w->conn != conn)
+            continue;
+        w->conn = NULL;
+        w->is_gone = true;
+        w->until_ms = now_ms + LOCK_PLACE_MS;
+        heap_place(t, l, w->until_ms);
+        return;
+    }
+}
+
+/* ---- time ---- */
+
+/* An offer that nobody confirmed passes on; who let it pass loses the place. */
+static void offer_expire(struct lock_table *t, struct lock *l, int64_t now_ms)
+{
+    struct waiter *w, *tmp;
+
+    if (l->offer_until_ms == 0 || l->offer_until_ms > now_ms)
+        return;
+    t->counts.lapsed_offers++;
+    l->offer_until_ms = 0;
+    DL_FOREACH_SAFE(l->waiters, w, tmp)
+    {
+        if (w->conn == NULL && is_of(w, &l->offered))
+            waiter_remove(t, l, w);
+    }
+}
+
+void queue_expire(struct lock_table *t, struct lock *l, int64_t now_ms)
+{
+    struct waiter *w, *tmp;
+
+    offer_expire(t, l, now_ms);
+    /* Before waits end: one that ends now and whose turn it is gets it. */
+    queue_pass_on(t, l, now_ms);
+    DL_FOREACH_SAFE(l->waiters, w, tmp)
+    {
+        if (w->until_ms > now_ms)
+            continue;
+        if (w->conn == NULL) {
+            waiter_remove(t, l, w);
+            continue;
+        }
+        w->until_ms = now_ms + LOCK_PLACE_MS;
+        heap_place(t, l, w->until_ms);
+        wake(t, l, w, LOCK_CONFLICT);
+    }
+    /* The turn may have been that of a place that has ended. */
+    queue_pass_on(t, l, now_ms);
+}
