@@ -59,6 +59,14 @@ static struct {
     int poke;      /* eventfd */
 } played = {.mutex = PTHREAD_MUTEX_INITIALIZER, .poke = -1};
 
+/* The keeper thread reads them: under the mutex only. */
+#define PLAY(field, value)                                                     \
+    do {                                                                       \
+        pthread_mutex_lock(&played.mutex);                                     \
+        played.field = (value);                                                \
+        pthread_mutex_unlock(&played.mutex);                                   \
+    } while (0)
+
 struct keeper {
     keeper_event_fn *fn;
     void *arg;
@@ -214,18 +222,22 @@ enum justalock_status keeper_query(struct keeper *k, uint64_t handle,
                                .waiters = 3,
                                .expires_ms = 500,
                                .holder = "job 7"};
+    enum play play;
 
     (void)k;
     (void)service;
     (void)id;
     (void)limit_ms;
-    if (played.play == REFUSE)
+    pthread_mutex_lock(&played.mutex);
+    play = played.play;
+    pthread_mutex_unlock(&played.mutex);
+    if (play == REFUSE)
         return error_set(err, JUSTALOCK_ARG, "refused by the keeper");
-    if (played.play == UNREACHABLE) {
+    if (play == UNREACHABLE) {
         fn(arg, handle, JUSTALOCK_NET, "nobody listens", NULL);
         return JUSTALOCK_OK;
     }
-    view.known = played.play != SILENT;
+    view.known = play != SILENT;
     fn(arg, handle, JUSTALOCK_OK, NULL, &view);
     return JUSTALOCK_OK;
 }
@@ -543,7 +555,7 @@ static void test_busy(void **state)
     (void)state;
     assert_int_equal(justalock_holder(lock, &who, &err), JUSTALOCK_STATE);
     assert_string_equal(who.label, "untouched");
-    played.play = BUSY;
+    PLAY(play, BUSY);
     assert_int_equal(justalock_try(lock, &err), JUSTALOCK_HELD);
     assert_string_equal(err.text, "held by job 7 since 2026-11-23T07:46:09Z");
     assert_int_equal(justalock_holder(lock, &who, &err), JUSTALOCK_OK);
@@ -551,7 +563,7 @@ static void test_busy(void **state)
     assert_string_equal(who.since, "2026-11-23T07:46:09Z");
     assert_int_equal(justalock_acquire(lock, 5, &err), JUSTALOCK_HELD);
     assert_int_equal(justalock_is_lost(lock), 0);
-    played.play = GRANT;
+    PLAY(play, GRANT);
     assert_int_equal(justalock_try(lock, &err), JUSTALOCK_OK);
     assert_int_equal(justalock_holder(lock, &who, &err), JUSTALOCK_STATE);
     justalock_free(lock);
@@ -563,17 +575,17 @@ static void test_unreachable_and_refused(void **state)
     struct justalock_error err;
 
     (void)state;
-    played.play = UNREACHABLE;
+    PLAY(play, UNREACHABLE);
     assert_int_equal(justalock_try(lock, &err), JUSTALOCK_NET);
     assert_string_equal(err.text, "nobody listens");
     assert_int_equal(justalock_trouble(lock, &err), JUSTALOCK_NET);
-    played.play = REFUSE;
+    PLAY(play, REFUSE);
     assert_int_equal(justalock_acquire(lock, -1, &err), JUSTALOCK_ARG);
     assert_string_equal(err.text, "refused by the keeper");
-    played.play = GRANT;
+    PLAY(play, GRANT);
     assert_int_equal(justalock_try(lock, &err), JUSTALOCK_OK);
     assert_int_equal(justalock_trouble(lock, &err), JUSTALOCK_OK);
-    played.release_as = JUSTALOCK_NET;
+    PLAY(release_as, JUSTALOCK_NET);
     assert_int_equal(justalock_release(lock, &err), JUSTALOCK_NET);
     assert_string_equal(err.text, "the release was not confirmed: no answer");
     assert_int_equal(justalock_try(lock, &err), JUSTALOCK_OK);
@@ -632,7 +644,7 @@ static void test_stuck_thread_never_extends(void **state)
     unsigned seen;
 
     (void)state;
-    played.grant_age_ms = 549; /* D is 749 ms after t0 */
+    PLAY(grant_age_ms, 549); /* D is 749 ms after t0 */
     before = clock_now();
     assert_int_equal(justalock_acquire(lock, -1, &err), JUSTALOCK_OK);
     set_stuck(true);
@@ -642,7 +654,7 @@ static void test_stuck_thread_never_extends(void **state)
     assert_in_range(clock_elapsed_ms(before, clock_now()), 200, 2000);
     assert_int_equal(justalock_wait_lost(lock, -1, &err), JUSTALOCK_LOST);
     /* An answer that the thread has only now does not bring it back. */
-    played.grant_age_ms = 0;
+    PLAY(grant_age_ms, 0);
     seen = delivered();
     emit(KEEPER_EXTENDED, JUSTALOCK_OK, NULL);
     set_stuck(false);
@@ -659,10 +671,10 @@ static void test_late_extension(void **state)
     unsigned seen;
 
     (void)state;
-    played.grant_age_ms = 649;
+    PLAY(grant_age_ms, 649);
     assert_int_equal(justalock_try(lock, NULL), JUSTALOCK_OK);
     assert_true(readable(lock, LONG_MS)); /* the kernel's word, not a look */
-    played.grant_age_ms = 0;
+    PLAY(grant_age_ms, 0);
     seen = delivered();
     emit(KEEPER_EXTENDED, JUSTALOCK_OK, NULL);
     await_delivered(seen);
@@ -677,7 +689,7 @@ static void test_answer_too_old(void **state)
     struct justalock_error err;
 
     (void)state;
-    played.grant_age_ms = 800; /* D has passed when the grant comes */
+    PLAY(grant_age_ms, 800); /* D has passed when the grant comes */
     assert_int_equal(justalock_acquire(lock, -1, &err), JUSTALOCK_OK);
     assert_int_equal(justalock_is_held(lock), 0);
     assert_int_equal(justalock_is_lost(lock), 1);
@@ -689,7 +701,7 @@ static void test_base_service_has_more_margin(void **state)
     struct justalock *lock = make(60);
 
     (void)state;
-    played.has_features = false;
+    PLAY(has_features, false);
     assert_int_equal(justalock_try(lock, NULL), JUSTALOCK_OK);
     /* margin 1250 ms */
     assert_in_range(justalock_remaining_ms(lock), 50000, 58690);
@@ -702,10 +714,10 @@ static void test_extended(void **state)
     int tries = 0;
 
     (void)state;
-    played.grant_age_ms = 30000;
+    PLAY(grant_age_ms, 30000);
     assert_int_equal(justalock_try(lock, NULL), JUSTALOCK_OK);
     assert_in_range(justalock_remaining_ms(lock), 1, 29690);
-    played.grant_age_ms = 0;
+    PLAY(grant_age_ms, 0);
     emit(KEEPER_EXTENDED, JUSTALOCK_OK, NULL);
     while (justalock_remaining_ms(lock) <= 29690 && tries++ < LONG_MS)
         usleep(1000);
@@ -725,7 +737,7 @@ static void test_token(void **state)
     assert_int_equal(justalock_token(lock, &token, &err), JUSTALOCK_STATE);
     assert_int_equal(token, 5);
     assert_int_equal(justalock_release(lock, &err), JUSTALOCK_OK);
-    played.token = 4711;
+    PLAY(token, 4711);
     assert_int_equal(justalock_try(lock, &err), JUSTALOCK_OK);
     assert_int_equal(justalock_token(lock, &token, &err), JUSTALOCK_OK);
     assert_int_equal(token, 4711);
@@ -740,14 +752,14 @@ static void test_query(void **state)
 
     (void)state;
     assert_int_equal(justalock_query(lock, 0, &view, &err), JUSTALOCK_ARG);
-    played.play = UNREACHABLE;
+    PLAY(play, UNREACHABLE);
     assert_int_equal(justalock_query(lock, 9, &view, &err), JUSTALOCK_NET);
-    played.play = SILENT;
+    PLAY(play, SILENT);
     assert_int_equal(justalock_query(lock, 9, &view, &err), JUSTALOCK_STATE);
-    played.play = REFUSE;
+    PLAY(play, REFUSE);
     assert_int_equal(justalock_query(lock, 9, &view, &err), JUSTALOCK_ARG);
     assert_int_equal(view.held, -1);
-    played.play = GRANT;
+    PLAY(play, GRANT);
     assert_int_equal(justalock_query(lock, 9, &view, &err), JUSTALOCK_OK);
     assert_int_equal(view.held, 1);
     assert_int_equal(view.token, 9);
@@ -801,7 +813,7 @@ static void test_release_ends_a_wait(void **state)
     pthread_t thread;
 
     (void)state;
-    played.play = SILENT;
+    PLAY(play, SILENT);
     assert_int_equal(pthread_create(&thread, NULL, acquire_for_ever, &w), 0);
     await_acquired(1);
     assert_int_equal(justalock_try(w.lock, &err), JUSTALOCK_STATE);
@@ -809,9 +821,7 @@ static void test_release_ends_a_wait(void **state)
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(w.status, JUSTALOCK_CANCELED);
     assert_int_equal(played.released, 1);
-    pthread_mutex_lock(&played.mutex);
-    played.play = GRANT;
-    pthread_mutex_unlock(&played.mutex);
+    PLAY(play, GRANT);
     assert_int_equal(justalock_try(w.lock, &err), JUSTALOCK_OK);
     justalock_free(w.lock);
 }
@@ -855,15 +865,15 @@ static void test_with(void **state)
     assert_int_equal(justalock_with(lock, -1, lose_work, &ran, &err),
                      JUSTALOCK_LOST);
     assert_int_equal(ran, 2);
-    played.release_as = JUSTALOCK_NET;
+    PLAY(release_as, JUSTALOCK_NET);
     assert_int_equal(justalock_with(lock, -1, note_work, &ran, &err), 0);
     assert_int_equal(ran, 1);
-    played.play = BUSY;
+    PLAY(play, BUSY);
     ran = 0;
     assert_int_equal(justalock_with(lock, 0, note_work, &ran, &err),
                      JUSTALOCK_HELD);
     assert_int_equal(ran, 0);
-    played.play = GRANT;
+    PLAY(play, GRANT);
     assert_int_equal(justalock_with_name("x", NULL, -1, note_work, &ran, &err),
                      0);
     assert_int_equal(ran, 1);
