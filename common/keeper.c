@@ -182,6 +182,7 @@ void keep_free(struct keep *c)
     struct keeper *k = c->keeper;
 
     gate_leave(c);
+    line_leave(c);
     keep_final(c);
     timer_set(&k->timers, &c->timer, clock_never());
     if (c->prev)
@@ -218,12 +219,22 @@ void keep_emit(struct keep *c, enum keeper_event_kind kind,
 
 /* ---- requests ---- */
 
+/* Nothing of c is in flight any more. */
+static void landed(struct keep *c)
+{
+    c->flight = NULL;
+    if (c->call == SERVICE_WAIT)
+        return;
+    c->place->flights--;
+    line_next(c->place);
+}
+
 static void on_answer(void *arg, const struct transfer_answer *answer)
 {
     struct keep *c = arg;
     struct service_answer a;
 
-    c->flight = NULL;
+    landed(c);
     service_read(answer, &a);
     if (c->state == KEEP_GIVING)
         give_answered(c, &a);
@@ -247,22 +258,24 @@ enum justalock_status keep_send(struct keep *c, enum service_call call,
     if (st == JUSTALOCK_OK) {
         c->call = call;
         c->sent = true;
+        c->place->flights += call != SERVICE_WAIT;
     }
     return st;
 }
 
 void keep_cancel(struct keep *c)
 {
-    if (c->flight)
-        transfer_cancel(c->flight);
-    c->flight = NULL;
+    if (!c->flight)
+        return;
+    transfer_cancel(c->flight);
+    landed(c);
 }
 
 /* ---- timers ---- */
 
 static struct clock_time due_of(const struct keep *c)
 {
-    bool idle = !c->flight;
+    bool idle = !c->flight && !c->in_line;
 
     switch (c->state) {
     case KEEP_ASKING:
@@ -330,13 +343,27 @@ static void run_strays(struct keeper *k)
     }
 }
 
+/* Whose turn came may have had no use for it: on to the next. */
+static bool hurry_lines(struct keeper *k)
+{
+    bool any = false;
+
+    for (struct place *p = k->places; p; p = p->next) {
+        any |= p->line_first && p->flights < KEEPER_FLIGHTS_MAX;
+        line_next(p);
+    }
+    return any;
+}
+
 bool keeper_run(struct keeper *k, int fd, int64_t max_ms)
 {
     struct clock_time until;
     bool readable;
 
     run_strays(k);
-    run_timers(k);
+    do
+        run_timers(k);
+    while (hurry_lines(k));
     until = clock_min(clock_add(clock_now(), k->strays ? 0 : max_ms),
                       timers_next(&k->timers));
     readable = transfer_run(k->hub, fd, until);

@@ -98,6 +98,7 @@ static void busy(struct keep *c, const char *holder, const char *since)
 static void lost(struct keep *c)
 {
     keep_cancel(c);
+    line_leave(c);
     c->state = KEEP_LOST;
     keep_arm(c);
     keep_emit(c, KEEPER_LOST, JUSTALOCK_LOST, lease_loss(&c->lease));
@@ -135,6 +136,10 @@ static void attempt(struct keep *c)
     int64_t limit_ms;
     int64_t left_ms = clock_left_ms(c->until, now);
 
+    if (!line_pass(c)) {
+        keep_arm(c);
+        return;
+    }
     lease_attempt(&c->lease, now);
     limit_ms = lease_attempt_limit_ms(&c->lease, now);
     if (c->state == KEEP_ASKING && left_ms < limit_ms)
@@ -230,6 +235,7 @@ static void wait_answered(struct keep *c, const struct service_answer *a)
     if (a->offered) {
         /* Our turn, if we confirm it; counted from that. */
         c->state = KEEP_ASKING;
+        c->lease.next = now;
         attempt(c);
         return;
     }

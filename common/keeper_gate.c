@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * keeper_gate.c - one poller for each lock of a service that can only be
- * polled; the others of ours wait their turn, first come first served.
+ * keeper_gate.c - who of ours has to wait for others of ours: one poller for
+ * each lock of a service that can only be polled, and a bounded number of
+ * attempts at one service at a time. First come first served.
  */
 #include "keeper_inner.h"
 
@@ -90,4 +91,54 @@ void gate_leave(struct keep *c)
         heir->lease.next = clock_now();
         keep_hurry(heir);
     }
+}
+
+/* ---- the line ---- */
+
+bool line_pass(struct keep *c)
+{
+    struct place *p = c->place;
+
+    if (p->flights < KEEPER_FLIGHTS_MAX) {
+        line_leave(c);
+        return true;
+    }
+    if (c->in_line)
+        return false;
+    c->in_line = true;
+    c->line_prev = p->line_last;
+    c->line_next = NULL;
+    if (p->line_last)
+        p->line_last->line_next = c;
+    else
+        p->line_first = c;
+    p->line_last = c;
+    return false;
+}
+
+void line_leave(struct keep *c)
+{
+    struct place *p = c->place;
+
+    if (!c->in_line)
+        return;
+    c->in_line = false;
+    if (c->line_prev)
+        c->line_prev->line_next = c->line_next;
+    else
+        p->line_first = c->line_next;
+    if (c->line_next)
+        c->line_next->line_prev = c->line_prev;
+    else
+        p->line_last = c->line_prev;
+}
+
+void line_next(struct place *p)
+{
+    struct keep *c = p->line_first;
+
+    if (!c || p->flights >= KEEPER_FLIGHTS_MAX)
+        return;
+    line_leave(c);
+    keep_hurry(c);
 }

@@ -100,6 +100,7 @@ static void step(struct keep *c, struct clock_time now)
 void give_begin(struct keep *c, int64_t limit_ms)
 {
     gate_leave(c);
+    line_leave(c);
     c->was_held = c->state == KEEP_HELD;
     c->was_lost = c->state == KEEP_LOST;
     c->state = KEEP_GIVING;

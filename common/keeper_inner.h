@@ -27,6 +27,7 @@
 #define KEEPER_RETRY_MAX_MS 2000 /* while nothing is held */
 #define KEEPER_DEFER_MAX_MS 60000
 #define KEEPER_QUICK_MS     500  /* a wait that ends sooner was none */
+#define KEEPER_FLIGHTS_MAX  32   /* attempts at one service at a time */
 #define KEEPER_GIVE_MS      5000 /* for what nobody waits for */
 
 enum keep_state {
@@ -45,6 +46,8 @@ struct place {
     size_t users;
     bool is_known; /* it has given a usable answer */
     unsigned features;
+    unsigned flights;                    /* attempts, waits not counted */
+    struct keep *line_first, *line_last; /* those whose attempt has to wait */
 };
 
 /* Those of ours who wait for one id at a service that only can be polled. The
@@ -74,9 +77,11 @@ struct keep {
 
     struct transfer *flight;
     enum service_call call; /* what is in flight */
-    bool sent;              /* something has left: there may be a share */
-    bool waited;            /* there may be a place in the service's queue */
-    struct clock_time t0;   /* of the last success */
+    bool in_line;           /* of its place */
+    struct keep *line_prev, *line_next;
+    bool sent;            /* something has left: there may be a share */
+    bool waited;          /* there may be a place in the service's queue */
+    struct clock_time t0; /* of the last success */
 
     int64_t wait_ms;
     struct clock_time until; /* the end of the wait */
@@ -174,6 +179,17 @@ void place_put(struct keeper *k, struct place *p);
 void query_free_all(struct keeper *k);
 
 /* ---- keeper_gate.c ---- */
+
+/*
+ * Before an attempt: true to go on; false: c is in line, and is hurried when
+ * its turn comes. A thousand attempts at once would only wait within libcurl,
+ * with their t0 running.
+ */
+bool line_pass(struct keep *c);
+/* Leave the line, if c is in it. */
+void line_leave(struct keep *c);
+/* An attempt of c's has ended: who is next? */
+void line_next(struct place *p);
 
 /* Wait for c's turn to poll. true: it is; false: another one polls. */
 bool gate_join(struct keep *c);

@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -443,6 +444,8 @@ int main(int argc, char **argv)
     sigset_t pipe_set;
     int rc;
 
+    /* One heap for all: a thread that looks up a name needs none of its own. */
+    (void)mallopt(M_ARENA_MAX, 1); /* else it is only larger */
     p.starter = getuid();
     p.unsent_end = &p.unsent;
     log_open("justalock-keeper", LOG_LEVEL_INFO);

@@ -664,13 +664,13 @@ static void lose_late(int mode)
 
     rig_up(&r, then);
     r.mode = mode;
-    acquire(&r, 1, 3, -1);
+    acquire(&r, 1, 5, -1);
     t0 = await(&r, KEEPER_GRANTED, LONG_MS)->t0;
     assert_int_equal(await(&r, KEEPER_TROUBLE, LONG_MS)->status, JUSTALOCK_NET);
     await(&r, KEEPER_LOST, LONG_MS);
     ms = clock_elapsed_ms(t0, clock_now());
-    /* D = 3000 - 3 - 250 */
-    assert_in_range(ms, 2740, 2997);
+    /* D = 5000 - 5 - 250, and what a loaded machine takes to say so. */
+    assert_in_range(ms, 4740, 4995);
     assert_true(fake_count(r.f) > 2); /* more than one attempt was made */
     rig_down(&r);
 }
@@ -776,12 +776,13 @@ static void test_no_usable_answer(void **state)
 
         rig_up(&r, no_answer);
         r.mode = (int)i;
-        acquire(&r, 1, 60, 150);
+        acquire(&r, 1, 60, i == 0 ? 500 : -1);
         e = await(&r, KEEPER_TROUBLE, LONG_MS);
         if (e->status != no_answers[i].want)
             fail_msg("answer %zu: status %d: %s", i, (int)e->status, e->text);
-        e = await(&r, KEEPER_TIMEOUT, LONG_MS);
-        assert_int_equal(e->status, no_answers[i].want);
+        if (i == 0)
+            assert_int_equal(await(&r, KEEPER_TIMEOUT, LONG_MS)->status,
+                             JUSTALOCK_PROTO);
         for (unsigned n = 0; fake_get(r.f, n, &q); n++)
             assert_null(strstr(q.target, "found"));
         rig_down(&r);
@@ -814,12 +815,12 @@ static void bad_answer(enum fake_way way, enum justalock_status want,
     rig_up(&r, bad_way);
     r.mode = (int)way;
     make_lock(&lock, 60);
-    lock.times.attempt_ms = 500;
+    lock.times.attempt_ms = want == JUSTALOCK_PROTO ? 2000 : 500;
     assert_ok(keeper_acquire(r.k, 1, &r.service, &lock, 0, &err), err);
     e = await(&r, KEEPER_TIMEOUT, LONG_MS);
     assert_int_equal(e->status, want);
     assert_has(e->text, text);
-    assert_true(clock_elapsed_ms(begin, clock_now()) < 1500);
+    assert_true(clock_elapsed_ms(begin, clock_now()) < 4000);
     rig_down(&r);
 }
 
@@ -1006,9 +1007,8 @@ static void abandon_unheard(int mode, bool reusable)
     } else {
         /* s=1 also shows what service it is. */
         expect_request(&r, 1, "POST", TARGET_S("1"));
-        assert_int_equal(fake_count(r.f), mode == 0 ? 3 : 2);
-        if (mode == 0)
-            expect_request(&r, 2, "DELETE", TARGET);
+        expect_request(&r, fake_count(r.f) - 1, mode == 0 ? "DELETE" : "POST",
+                       mode == 0 ? TARGET : TARGET_S("1"));
     }
     rig_down(&r);
 }
@@ -1238,6 +1238,12 @@ static void test_thousand(void **state)
                   spent / 2000 * 1000);
     assert_true(spent < 2000); /* 1 ms each: with sanitizers too */
     assert_true(fake_connections(r->f) <= 16);
+    for (unsigned i = 0; i < 1000; i++) {
+        struct fake_request q = request(r, i);
+
+        /* None waits within libcurl with its t0 running. */
+        assert_true(clock_elapsed_ms(r->events[i].t0, q.at) < 500);
+    }
     for (uint64_t h = 1; h <= 1000; h++)
         keeper_release(r->k, h, 5000);
     while (r->seen < 4000) {
@@ -1255,6 +1261,68 @@ static void test_thousand(void **state)
     }
     assert_int_equal(keeper_count(r->k), 0);
     rig_down(r);
+    free(r);
+}
+
+/* More locks than may ask at a time, at a service that is silent: all of them
+ * are told, and another service is not held up. */
+static void quiet(void *arg, const struct fake_request *q, struct fake_step *s)
+{
+    (void)arg;
+    (void)q;
+    s->way = FAKE_SILENT;
+}
+
+static void test_line(void **state)
+{
+    struct rig *r = calloc(1, sizeof(*r));
+    struct fake_service *other;
+    struct keeper_service silent;
+    struct keeper_lock lock;
+    struct justalock_error err;
+
+    (void)state;
+    assert_non_null(r);
+    rig_up(r, good);
+    other = fake_start(quiet, NULL);
+    assert_non_null(other);
+    silent = r->service;
+    (void)snprintf(silent.url, sizeof(silent.url), "http://127.0.0.1:%d/",
+                   fake_port(other));
+    make_lock(&lock, 60);
+    lock.times.attempt_ms = 400;
+    for (uint64_t h = 1; h <= 100; h++) {
+        memcpy(lock.id.bytes, &h, sizeof(h));
+        assert_ok(
+            keeper_acquire(r->k, h, &silent, &lock, h <= 50 ? 0 : 700, &err),
+            err);
+    }
+    acquire(r, 999, 60, 0);
+    assert_int_equal(await(r, KEEPER_GRANTED, 300)->handle, 999);
+    for (unsigned n = 0; n < 100;) {
+        struct clock_time end = clock_add(clock_now(), LONG_MS);
+
+        while (r->seen == r->len) {
+            assert_true(clock_left_ms(end, clock_now()) > 0);
+            (void)keeper_run(r->k, -1, 1000);
+        }
+        if (r->events[r->seen].kind == KEEPER_TIMEOUT) {
+            n++;
+            assert_int_equal(r->events[r->seen].status, JUSTALOCK_NET);
+        }
+        r->seen++;
+    }
+    for (uint64_t h = 1; h <= 50; h++) {
+        memcpy(lock.id.bytes, &h, sizeof(h));
+        assert_ok(keeper_acquire(r->k, h, &silent, &lock, -1, &err), err);
+    }
+    run_ms(r, 100);
+    for (uint64_t h = 1; h <= 50; h++) /* in line, in flight, both */
+        keeper_release(r->k, h, 500);
+    for (int i = 0; i < 50; i++)
+        await(r, KEEPER_RELEASED, LONG_MS);
+    rig_down(r);
+    fake_stop(other);
     free(r);
 }
 
@@ -1292,6 +1360,7 @@ int main(void)
         cmocka_unit_test(test_bad_calls),
         cmocka_unit_test(test_abandon_all),
         cmocka_unit_test(test_query),
+        cmocka_unit_test(test_line),
         cmocka_unit_test(test_thousand),
     };
 
