@@ -128,7 +128,7 @@ $(B)/lib/spank_justalock.so: $(slurm_objs) $(module_objs) modules/slurm/spank.ma
 # ---- unit tests: tests/unit/test_NAME.c, one per source file ----------------
 
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,tests/lib/fake_service modules/agent/keeper_jail) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(call objs,$(addprefix modules/agent/,$(AGENT_PURE)))
+$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,tests/lib/fake_service modules/agent/keeper_jail) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(call objs,$(addprefix modules/agent/,$(AGENT_PURE))) $(slurm_objs)
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	@mkdir -p $(@D)

@@ -8,6 +8,7 @@ set -u
 . tests/lib/tap.sh
 B=${B:-build}
 T=$(mktemp -d "${TMPDIR:-/tmp}/justalock-install.XXXXXX") || exit 1
+chmod 755 "$T" # the keeper of root is another user
 trap 'rm -rf "$T"' EXIT
 trap 'exit 143' INT TERM
 lib=lib/here
@@ -21,11 +22,11 @@ into() {
 }
 ok "make install" into install
 for f in bin/justalock sbin/justalock-agent sbin/justalock-server \
-    libexec/justalock/justalock-keeper $lib/libjustalock.so.1 \
+    libexec/justalock/justalock-keeper \
     $lib/slurm-wlm/spank_justalock.so; do
     ok "$f is there and may be run" test -x "$T/usr/$f"
 done
-for f in include/justalock.h $lib/libjustalock.a $lib/pkgconfig/justalock.pc \
+for f in include/justalock.h $lib/libjustalock.so.1 $lib/libjustalock.a $lib/pkgconfig/justalock.pc \
     share/justalock/justalock.json share/justalock/justalock.schema.json \
     share/man/man1/justalock.1 share/man/man3/justalock.3 \
     share/man/man5/justalock.json.5 share/man/man7/justalock-protocol.7 \
@@ -42,6 +43,7 @@ is "the build folder is in no path" \
 server=$!
 trap 'kill $server; rm -rf "$T"' EXIT
 ok "the installed server starts" wait_for 10 test -S "$T/sock"
+
 is "the installed command finds its keeper" \
     "$("$T/usr/bin/justalock" run --no-agent --url "unix:$T/sock" x echo in)" in
 cat >"$T/prog.c" <<'END'

@@ -33,7 +33,7 @@ static struct {
     char env[2048]; /* "NAME=VALUE\n" or "-NAME\n", as set and unset */
 } fake;
 
-static void fake_reset(spank_context_t context)
+__attribute__((unused)) static void fake_reset(spank_context_t context)
 {
     memset(&fake, 0, sizeof(fake));
     fake.context = context;
