@@ -37,8 +37,9 @@ static pid_t start(bool with_job)
     assert_int_equal(pipe(out), 0);
     pid = fork();
     if (pid == 0) {
-        char *argv[] = {"sh", "-c",
-                        "/bin/sleep 60 & echo; exec 1>&-; wait; true", NULL};
+        char sh[] = "sh", opt[] = "-c";
+        char script[] = "/bin/sleep 60 & echo; exec 1>&-; wait; true";
+        char *argv[] = {sh, opt, script, NULL};
 
         (void)dup2(out[1], 1);
         (void)close(out[0]);
