@@ -135,8 +135,10 @@ $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $< $(UNIT_LDFLAGS_$*) $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
 
 UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
+UNIT_LDFLAGS_test_table_walk := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 UNIT_LDFLAGS_test_clock := -Wl,--wrap=clock_gettime
 UNIT_LDFLAGS_test_secret := -Wl,--wrap=write,--wrap=fsync
+UNIT_LDFLAGS_test_keeper := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 UNIT_LDFLAGS_test_lock := -Wl,--wrap=calloc,--wrap=timerfd_create,--wrap=eventfd,--wrap=pthread_create
 UNIT_LDFLAGS_test_config := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=free
 .PHONY: unit

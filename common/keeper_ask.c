@@ -56,6 +56,9 @@ static void note_trouble(struct keep *c, enum justalock_status status,
 {
     bool is_new = !c->in_trouble;
 
+    /* No memory for a request, say: to the owner it is all one. */
+    if (status != JUSTALOCK_PROTO && status != JUSTALOCK_DENIED)
+        status = JUSTALOCK_NET;
     (void)error_set(&c->trouble, status, "%s", text);
     c->in_trouble = true;
     keep_arm(c);

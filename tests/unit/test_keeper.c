@@ -34,6 +34,39 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
     return real(node, service, hints, res);
 }
 
+/* The allocation that fails, counted in this thread; 0: none. */
+static __thread unsigned fail_at;
+static __thread bool failed;
+
+static bool is_to_fail(void)
+{
+    if (fail_at == 0 || --fail_at > 0)
+        return false;
+    failed = true;
+    return true;
+}
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return is_to_fail() ? NULL : __real_calloc(n, size);
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+    return is_to_fail() ? NULL : __real_malloc(size);
+}
+
+void *__real_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size)
+{
+    return is_to_fail() ? NULL : __real_realloc(p, size);
+}
+
 struct rig {
     struct keeper *k;
     struct fake_service *f;
@@ -1326,6 +1359,53 @@ static void test_line(void **state)
     free(r);
 }
 
+/* Each allocation of ours fails in turn: refused, or retried, never both. */
+static void test_no_memory(void **state)
+{
+    struct rig r;
+    struct keeper_lock lock;
+    struct justalock_error err;
+    struct keeper *k;
+    unsigned n = 1;
+
+    (void)state;
+    for (;; n++) {
+        enum justalock_status st;
+
+        fail_at = n;
+        failed = false;
+        st = keeper_new(on_event, NULL, &k, &err);
+        fail_at = 0;
+        if (st == JUSTALOCK_OK)
+            keeper_free(k);
+        if (!failed)
+            break;
+        assert_int_not_equal(st, JUSTALOCK_OK);
+    }
+    assert_true(n > 3);
+    make_lock(&lock, 60);
+    for (n = 1;; n++) {
+        rig_up(&r, good);
+        fail_at = n;
+        failed = false;
+        if (keeper_acquire(r.k, 1, &r.service, &lock, -1, &err) ==
+            JUSTALOCK_OK) {
+            while (r.len == 0 || r.events[r.len - 1].kind != KEEPER_GRANTED) {
+                assert_true(r.len < 3);
+                (void)keeper_run(r.k, -1, 1000);
+            }
+        } else {
+            assert_int_equal(err.status, JUSTALOCK_NOMEM);
+            assert_int_equal(keeper_count(r.k), 0);
+        }
+        fail_at = 0;
+        rig_down(&r);
+        if (!failed)
+            break;
+    }
+    assert_true(n > 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1360,6 +1440,7 @@ int main(void)
         cmocka_unit_test(test_bad_calls),
         cmocka_unit_test(test_abandon_all),
         cmocka_unit_test(test_query),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_line),
         cmocka_unit_test(test_thousand),
     };
