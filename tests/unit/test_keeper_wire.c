@@ -432,7 +432,9 @@ static void test_spawn(void **state)
     expect_in(text, "fds 0 1 2 3\n"); /* 3: what ls lists with */
     expect_in(text, "env PATH=/usr/bin:/bin\n");
     expect_in(text, "SigBlk:\t0000000000000000\n");
-    expect_in(text, "SigIgn:\t0000000000000000\n");
+    /* 32 and 33 are the C library's own: no program can set them back. */
+    if (!strstr(text, "SigIgn:\t0000000180000000\n"))
+        expect_in(text, "SigIgn:\t0000000000000000\n");
     expect_in(text, "dir / session 1\n");
     expect_in(text, "status 0\n");
     assert_int_equal(remove_tree(dir), 0);
