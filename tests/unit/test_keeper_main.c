@@ -23,6 +23,7 @@
 #define FEATURES "Justalock-Features: wait release token holder share\r\n"
 
 static char program[PATH_MAX];
+static pid_t alive; /* for the end of a test that failed */
 
 struct rig {
     struct fake_service *f;
@@ -61,6 +62,7 @@ static pid_t start(int fd, const char *mode)
         _exit(99);
     }
     assert_true(pid > 0);
+    alive = pid;
     return pid;
 }
 
@@ -105,6 +107,7 @@ static int wait_end(struct rig *r)
     int status;
 
     assert_int_equal(waitpid(r->pid, &status, 0), r->pid);
+    alive = 0;
     return status;
 }
 
@@ -447,18 +450,27 @@ static void test_options(void **state)
     assert_int_equal(run_program(NULL), 64);
 }
 
+static int end_alive(void **state)
+{
+    (void)state;
+    if (alive > 0 && kill(alive, SIGKILL) == 0)
+        (void)waitpid(alive, NULL, 0);
+    alive = 0;
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_connected),
-        cmocka_unit_test(test_connected_end),
-        cmocka_unit_test(test_connected_end_waiting),
-        cmocka_unit_test(test_query),
-        cmocka_unit_test(test_listen),
-        cmocka_unit_test(test_listen_newest),
-        cmocka_unit_test(test_listen_thousand),
-        cmocka_unit_test(test_jail),
-        cmocka_unit_test(test_options),
+        cmocka_unit_test_teardown(test_connected, end_alive),
+        cmocka_unit_test_teardown(test_connected_end, end_alive),
+        cmocka_unit_test_teardown(test_connected_end_waiting, end_alive),
+        cmocka_unit_test_teardown(test_query, end_alive),
+        cmocka_unit_test_teardown(test_listen, end_alive),
+        cmocka_unit_test_teardown(test_listen_newest, end_alive),
+        cmocka_unit_test_teardown(test_listen_thousand, end_alive),
+        cmocka_unit_test_teardown(test_jail, end_alive),
+        cmocka_unit_test_teardown(test_options, end_alive),
     };
     ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 64);
     char *slash;

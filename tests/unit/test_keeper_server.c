@@ -20,6 +20,7 @@
 #define EVENTS_MAX 1024
 
 static char program[PATH_MAX];
+static pid_t alive; /* for the end of a test that failed */
 
 struct rig {
     struct keeper *k;
@@ -58,6 +59,7 @@ static void start_server(struct rig *r)
         _exit(99);
     }
     assert_true(r->server > 0);
+    alive = r->server;
 }
 
 static void rig_up(struct rig *r)
@@ -80,6 +82,7 @@ static void end_server(struct rig *r, int signo)
 {
     assert_int_equal(kill(r->server, signo), 0);
     assert_int_equal(waitpid(r->server, NULL, 0), r->server);
+    alive = 0;
 }
 
 static void rig_down(struct rig *r)
@@ -314,12 +317,23 @@ static void test_view(void **state)
     rig_down(&r);
 }
 
+static int end_alive(void **state)
+{
+    (void)state;
+    if (alive > 0 && kill(alive, SIGKILL) == 0)
+        (void)waitpid(alive, NULL, 0);
+    alive = 0;
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_turns),         cmocka_unit_test(test_shares),
-        cmocka_unit_test(test_server_killed), cmocka_unit_test(test_adopt),
-        cmocka_unit_test(test_view),
+        cmocka_unit_test_teardown(test_turns, end_alive),
+        cmocka_unit_test_teardown(test_shares, end_alive),
+        cmocka_unit_test_teardown(test_server_killed, end_alive),
+        cmocka_unit_test_teardown(test_adopt, end_alive),
+        cmocka_unit_test_teardown(test_view, end_alive),
     };
     ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 64);
     char *slash;
