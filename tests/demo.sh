@@ -21,7 +21,7 @@ now_ms() { date +%s%3N; }
 
 # ---- a site: secret, configuration, server, agents ---------------------------
 say "Starting munged, slurmctld, two slurmds, justalock-server, two agents."
-SITE_LIFETIME=300
+export SITE_LIFETIME=300
 site_start '"slurm": { "cluster": "demo-cluster" }' || die "the site does not start"
 
 # ---- four jobs, two users, one lock -------------------------------------------
