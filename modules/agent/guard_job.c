@@ -328,10 +328,18 @@ void job_refused(struct guard *g, struct work *w, enum wire_verdict verdict,
 {
     char scontrol[] = "scontrol", requeue[] = "requeue", id[32];
     char *const argv[] = {scontrol, requeue, id, NULL};
+    char note[WIRE_TEXT_MAX + 1];
+    struct conn *next;
 
     if (!wants_requeue(g, w, verdict)) {
         hold_refuse(g, w, verdict, text);
         return;
+    }
+    /* Now: once scontrol has been heard, Slurm ends the task at once. */
+    (void)snprintf(note, sizeof(note), "%.300s; requeueing the job", text);
+    for (struct conn *c = w->conns; c; c = next) {
+        next = c->work_next;
+        conn_note(g, c, note);
     }
     job_id_text(w, id, sizeof(id));
     (void)snprintf(w->refusal, sizeof(w->refusal), "%s", text);

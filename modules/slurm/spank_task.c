@@ -48,6 +48,8 @@ static struct {
     struct plugin_request request;
     struct wire_msg m;
     struct justalock_error err;
+    struct clock_time again_until; /* asking again, without a word since */
+    bool is_again;
     char last_note[WIRE_TEXT_MAX + 1];
 } task = {.fd = -1};
 
@@ -290,18 +292,28 @@ static void no_agent(spank_t sp, const struct plugin_settings *settings)
 static void note(const char *text, void *arg)
 {
     (void)arg;
+    task.is_again = false;
     if (!task.is_first || strcmp(text, task.last_note) == 0)
         return;
     (void)snprintf(task.last_note, sizeof(task.last_note), "%s", text);
     say(text);
 }
 
-/* The agent went away and may be back: ask again, now as the user. */
+/*
+ * The agent went away and may be back: ask again, now as the user. An agent
+ * that takes the request and hangs up each time is no agent either.
+ */
 static bool ask_again(const struct plugin_settings *settings)
 {
-    struct clock_time until = clock_add(clock_now(), settings->timeout_ms);
+    struct clock_time until;
     enum justalock_status st = JUSTALOCK_NET;
 
+    if (!task.is_again)
+        task.again_until = clock_add(clock_now(), settings->timeout_ms);
+    else
+        (void)usleep(50000);
+    task.is_again = true;
+    until = task.again_until;
     (void)close(task.fd);
     task.fd = -1;
     while (st != JUSTALOCK_OK && clock_left_ms(until, clock_now()) > 0) {
@@ -346,6 +358,9 @@ static void obey(spank_t sp, const struct wire_msg *verdict)
         set_environment(sp, verdict);
         return;
     }
+    /* The note before it has said so: the task was to be ended since then. */
+    if (verdict->verdict == WIRE_REFUSED_REQUEUE && task.last_note[0] != '\0')
+        refuse("", false);
     refuse(verdict->text[0] != '\0' ? verdict->text
                                     : "refused by the node's agent",
            task.is_first);

@@ -113,7 +113,7 @@ let_go twice
 wait $holder
 
 # Twelve writers of one file, each alone while it writes.
-for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
     "$J" run -w 60s turn sh -c "echo in >>'$T/turns'; sleep 0.02; echo out >>'$T/turns'" 2>/dev/null &
     pids="${pids:-} $!"
 done

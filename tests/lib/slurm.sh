@@ -10,7 +10,7 @@
 #                            memory that vanishes with the script
 #   slurm_start              munged, slurmctld, and the nodes n1 and n2
 #   as USER COMMAND..        as alice or bob, ordinary users, in $T/work
-#   on NODE COMMAND..        as root on that node
+#   on NODE COMMAND..        as root on that node; leave_on: and left there
 #
 # Each node is a mount, pid and uts namespace of its own with its own /run, so
 # that each has its own agent at the default socket; they share the loopback
@@ -48,7 +48,20 @@ slurm_private() { # SCRIPT ARG...
     wait $slurm_pid
     slurm_rc=$?
     rmdir "$slurm_dir"
+    # The last of the processes may still be leaving.
+    wait_for 5 slurm_no_cgroup "$(slurm_cgroup "$slurm_dir")"
     exit $slurm_rc
+}
+
+# The folder for cgroups of this run alone, or nothing without cgroup v2.
+slurm_cgroup() { # FOLDER
+    awk -v n="justalock-test-${1##*.}" '/ - cgroup2 / { f = $5 "/" n }
+        END { if (f) print f }' /proc/self/mountinfo
+}
+slurm_no_cgroup() { # CGROUP
+    [ -d "$1" ] || return 0
+    find "$1" -depth -type d -exec rmdir {} + 2>/dev/null
+    [ ! -d "$1" ]
 }
 
 slurm_skip_all() {
@@ -197,6 +210,15 @@ on() { # NODE COMMAND...
     slurm_on=$(cat "$T/$1/pid")
     shift
     nsenter -t "${slurm_on% }" -m -p -u -- "$@"
+}
+
+# In the background, and the child of the node's first process: nsenter would
+# stop with it, and leave a zombie.
+leave_on() { # NODE COMMAND...
+    slurm_leave=$1
+    shift
+    # shellcheck disable=SC2016
+    on "$slurm_leave" sh -c '"$@" &' sh "$@"
 }
 
 # The node loses its power: every process on it is gone at once.
