@@ -313,7 +313,9 @@ static const char script[] =
     "{ echo \"args $*\"\n"
     "echo fds $(ls /proc/self/fd | grep -vx 10)\n"
     "echo env $(env | grep -v '^\\(PWD\\|_\\|OLDPWD\\|SHLVL\\)=' | sort)\n"
-    "grep '^Sig\\(Blk\\|Ign\\|Cgt\\)' /proc/$$/status\n"
+    /* Without a child: around a fork the shell blocks all signals. */
+    "while read -r name value; do case $name in Sig[BIC]*)"
+    " printf '%s\\t%s\\n' $name $value;; esac; done </proc/$$/status\n"
     "echo dir $(pwd) session $(($(cut -d' ' -f6 /proc/$$/stat) == $$))\n"
     "echo out $(readlink /proc/$$/fd/1)\n"
     "} >&0\n";
