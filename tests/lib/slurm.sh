@@ -206,10 +206,12 @@ slurm_node_start() {
     cat "/proc/$!/task/$!/children" >"$T/$1/pid"
 }
 
+# -r and -w: a change of mount namespace alone goes to its root, which is not
+# ours where all this runs in a chroot.
 on() { # NODE COMMAND...
     slurm_on=$(cat "$T/$1/pid")
     shift
-    nsenter -t "${slurm_on% }" -m -p -u -- "$@"
+    nsenter -t "${slurm_on% }" -m -p -u -r -w -- "$@"
 }
 
 # In the background, and the child of the node's first process: nsenter would
