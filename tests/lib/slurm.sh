@@ -84,7 +84,10 @@ slurm_enter() {
     # Without an address beyond 127/8 getaddrinfo(AI_ADDRCONFIG) finds nothing
     # to listen on.
     ip addr add 10.77.0.1/32 dev lo
-    mkdir -m 755 "$T/etc" "$T/log"
+    # The build may lie where ordinary users do not get to, as in /root.
+    mkdir -m 755 "$T/etc" "$T/log" "$T/build"
+    mount --bind "$B" "$T/build"
+    B=$T/build
     mkdir -m 1777 "$T/work"
     slurm_hide /etc/passwd <<END
 alice:x:2001:2001::/nonexistent:/bin/sh
