@@ -6,11 +6,13 @@
  */
 #include "transfer_inner.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #define KEEPALIVE_IDLE_S 10L
 #define KEEPALIVE_S      5L
@@ -190,6 +192,9 @@ enum justalock_status transfer_easy_init(struct transfer *t,
                          TRANSFER_LIMIT_MAX, request->limit_ms);
     if (!add_headers(t, request))
         return error_nomem(err);
+    t->is_socket = is_set(request->socket);
+    if (t->is_socket)
+        (void)snprintf(t->socket, sizeof(t->socket), "%s", request->socket);
     rc = set_place(t->easy, request);
     if (rc == CURLE_OK)
         rc = set_message(t->easy, request, t);
@@ -247,6 +252,22 @@ static enum justalock_status status_of(CURLcode code)
     }
 }
 
+/* libcurl names the host and port of the URL, which say nothing then. */
+static void socket_trouble(const struct transfer *t,
+                           struct justalock_error *ret)
+{
+    long number = 0;
+
+    if (curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &number) != CURLE_OK ||
+        number <= 0)
+        (void)error_set(ret, JUSTALOCK_NET, "connect to %s failed", t->socket);
+    else if (number == EACCES)
+        (void)error_set(ret, JUSTALOCK_NET, "connect to %s as user %u: %s",
+                        t->socket, (unsigned)geteuid(), strerror(EACCES));
+    else
+        (void)error_sys(ret, (int)number, "connect to %s", t->socket);
+}
+
 void transfer_easy_answer(const struct transfer *t, CURLcode code,
                           struct transfer_answer *ret_answer)
 {
@@ -259,6 +280,8 @@ void transfer_easy_answer(const struct transfer *t, CURLcode code,
                         t->limit_ms);
     else if (code == CURLE_WRITE_ERROR)
         (void)error_set(&why, JUSTALOCK_PROTO, "the answer is too long");
+    else if (code == CURLE_COULDNT_CONNECT && t->is_socket)
+        socket_trouble(t, &why);
     else if (code != CURLE_OK)
         (void)error_set(&why, ret_answer->status, "%s",
                         t->error[0] ? t->error : curl_easy_strerror(code));

@@ -7,6 +7,7 @@
 #define COMMON_TRANSFER_INNER_H
 
 #include <curl/curl.h>
+#include <sys/un.h>
 
 #include "buf.h"
 #include "transfer.h"
@@ -50,6 +51,8 @@ struct transfer {
     size_t head_all; /* bytes of the heads of all answers, 1xx too */
     struct buf body;
     int64_t limit_ms;
+    bool is_socket;
+    char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
     char error[CURL_ERROR_SIZE];
 };
 

@@ -33,8 +33,7 @@ static void refuse_busy(struct back *b)
     cli_say("%s is held by %s%s%s; %s was not started (%s)", o->lock,
             b->holder[0] != '\0' ? b->holder : "another",
             b->since[0] != '\0' ? " since " : "", b->since, o->argv[0],
-            b->a->hold.wait_ms == 0 ? "wait for it with -w TIME"
-                                    : "try again later, or wait longer");
+            run_busy_advice(b->a->hold.wait_ms));
     b->code = o->busy_code;
 }
 

@@ -46,6 +46,14 @@ int run_signal_code(int signo)
     return 128 + signo;
 }
 
+const char *run_busy_advice(int64_t wait_ms)
+{
+    if (wait_ms == 0)
+        return "wait for it with -w TIME";
+    return wait_ms > 0 ? "wait longer with -w TIME"
+                       : "-w TIME says how long to wait";
+}
+
 void run_default_label(char *out)
 {
     char host[65] = "";

@@ -49,5 +49,7 @@ int run_signal_code(int signo);
  * holds JUSTALOCK_LABEL_MAX + 1.
  */
 void run_default_label(char *out);
+/* What who was refused a busy lock may do; wait_ms as in the options. */
+const char *run_busy_advice(int64_t wait_ms);
 
 #endif

@@ -166,7 +166,11 @@ static int on_answer(struct agent_run *r, const struct wire_msg *m)
     if (m->verdict == WIRE_REFUSED_DENIED && getuid() != 0 &&
         r->o->socket == NULL)
         return -2;
-    cli_say("%s", m->text);
+    if (m->verdict == WIRE_REFUSED_BUSY)
+        cli_say("%s; %s was not started (%s)", m->text, r->o->argv[0],
+                run_busy_advice(r->o->wait_ms));
+    else
+        cli_say("%s", m->text);
     return code_of(r, m->verdict);
 }
 

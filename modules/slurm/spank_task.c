@@ -350,6 +350,13 @@ static enum wait_end await(const struct plugin_settings *settings,
     return end;
 }
 
+static void advise(const struct wire_msg *verdict)
+{
+    if (task.is_first && verdict->verdict == WIRE_REFUSED_BUSY)
+        say("the job was not started; --lock-on-busy=wait and "
+            "--lock-wait=TIME say how long it waits");
+}
+
 static void obey(spank_t sp, const struct wire_msg *verdict)
 {
     if (verdict->verdict == WIRE_GO) {
@@ -361,9 +368,11 @@ static void obey(spank_t sp, const struct wire_msg *verdict)
     /* The note before it has said so: the task was to be ended since then. */
     if (verdict->verdict == WIRE_REFUSED_REQUEUE && task.last_note[0] != '\0')
         refuse("", false);
-    refuse(verdict->text[0] != '\0' ? verdict->text
-                                    : "refused by the node's agent",
-           task.is_first);
+    if (task.is_first)
+        say(verdict->text[0] != '\0' ? verdict->text
+                                     : "refused by the node's agent");
+    advise(verdict);
+    refuse("", false);
 }
 
 /* The verdict, or what stands in for it. */

@@ -50,6 +50,8 @@ like "turn: who waits is told for whom" "$(out "$b")" \
     "^justalock: waiting for lock .turn., held by job $a .*since"
 like "turn: who is refused is told by whom" "$(out "$f")" \
     "^justalock: .*lock .turn. is held by job $a .*since"
+like "turn: and what to do about it" "$(out "$f")" \
+    "^justalock: the job was not started; --lock-on-busy=wait"
 is "turn: exit status 75" "$(job_field "$f" ExitCode) $(job_field "$w" ExitCode)" "75:0 75:0"
 at_rest turn
 

@@ -6,12 +6,14 @@
 #include "test.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -508,6 +510,58 @@ static void test_unix_socket(void **state)
     assert_int_equal(close(fd), 0);
 }
 
+/* The URL's host and port are none of a socket's troubles. */
+static void test_unix_socket_trouble(void **state)
+{
+    struct transfer_request q = {.url = "http://localhost/"};
+    char path[64], want[128];
+    struct rig r;
+
+    (void)state;
+    rig_up(&r);
+    (void)snprintf(path, sizeof(path), "/tmp/justalock-none.%d", (int)getpid());
+    q.socket = path;
+    (void)begin(&r, &q);
+    await(&r, 1);
+    assert_int_equal(r.last.status, JUSTALOCK_NET);
+    (void)snprintf(want, sizeof(want), "connect to %s: %s", path,
+                   strerror(ENOENT));
+    assert_string_equal(r.last.text, want);
+    rig_down(&r);
+}
+
+static void test_unix_socket_denied(void **state)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct transfer_request q = {.url = "http://localhost/"};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char want[256];
+    struct rig r;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    rig_up(&r);
+    (void)snprintf(at.sun_path, sizeof(at.sun_path), "/tmp/justalock-root.%d",
+                   (int)getpid());
+    (void)unlink(at.sun_path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(chmod(at.sun_path, 0600), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    q.socket = at.sun_path;
+    assert_int_equal(seteuid(65534), 0);
+    (void)begin(&r, &q);
+    await(&r, 1);
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(r.last.status, JUSTALOCK_NET);
+    (void)snprintf(want, sizeof(want), "connect to %s as user 65534: %s",
+                   at.sun_path, strerror(EACCES));
+    assert_string_equal(r.last.text, want);
+    rig_down(&r);
+    assert_int_equal(unlink(at.sun_path), 0);
+    assert_int_equal(close(fd), 0);
+}
+
 /* SIGPIPE keeps its default and does not come: the connection is cut under
  * a reused handle, over and over. */
 static void test_sigpipe(void **state)
@@ -547,6 +601,8 @@ int main(void)
         cmocka_unit_test(test_names_stale),
         cmocka_unit_test(test_name_of_url),
         cmocka_unit_test(test_unix_socket),
+        cmocka_unit_test(test_unix_socket_trouble),
+        cmocka_unit_test(test_unix_socket_denied),
         cmocka_unit_test(test_sigpipe),
     };
 
