@@ -56,8 +56,8 @@ static const struct field command[] = {
 static const struct field command_pid[] = {F_U32(pid), {END, 0, 0}};
 static const struct field text_only[] = {F_TEXT(text), {END, 0, 0}};
 static const struct field verdict[] = {
-    F_U8(verdict), F_U8(has_token), F_U64(token), F_TEXT(locks),
-    F_TEXT(ids),   F_TEXT(text),    {END, 0, 0}};
+    F_U8(verdict), F_U8(has_token), F_U64(token),  F_TEXT(locks),
+    F_TEXT(ids),   F_TEXT(text),    F_TEXT(place), {END, 0, 0}};
 static const struct field item[] = {F_TEXT(locks),       F_U8(item_state),
                                     F_U32(item_pids),    F_U64(item_since_s),
                                     F_U64(item_left_ms), F_U8(has_token),

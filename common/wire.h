@@ -110,9 +110,11 @@ struct wire_msg {
     uint8_t verdict;                       /* VERDICT: enum wire_verdict */
     uint8_t has_token;
     uint64_t token;
-    char ids[WIRE_LIST_MAX + 1];  /* VERDICT: ids of the locks, 22 chars each,
-                                     "" where names are hashed */
-    char text[WIRE_TEXT_MAX + 1]; /* NOTE, VERDICT, LOST */
+    char ids[WIRE_LIST_MAX + 1];    /* VERDICT: ids of the locks, 22 chars each,
+                                       "" where names are hashed */
+    char text[WIRE_TEXT_MAX + 1];   /* NOTE, VERDICT, LOST */
+    char place[WIRE_FIELD_MAX + 1]; /* VERDICT to a command of root: the cgroup
+                                       to start it in, a folder; or "" */
     /* ITEM */
     uint8_t item_state;                 /* enum wire_item_state */
     uint32_t item_pids;                 /* processes of the work, at the time */

@@ -115,6 +115,9 @@ void say_go(struct guard *g, struct work *w, struct conn *c)
     locks_names(w, m.locks, sizeof(m.locks));
     fill_ids(w, m.ids, sizeof(m.ids));
     /* With several locks the first one's: the greatest would be no one's. */
+    if (w->f.kind == WORK_COMMAND && w->f.uid == 0 &&
+        w->who.kind == IDENTITY_CGROUP)
+        memcpy(m.place, w->who.path, sizeof(w->who.path));
     m.has_token = w->helds[0].has_token;
     m.token = w->helds[0].token;
     if (c->is_noted && waited >= 1000)

@@ -199,7 +199,9 @@ enum justalock_status work_put(struct guard *g, struct work *w,
     work_place(g, w, proc_key_pid(process));
     switch ((enum identity_kind)w->who.kind) {
     case IDENTITY_CGROUP:
-        st = work_cgroup_add(w->who.path, process, err);
+        /* The kernel lets a migration wait for all CPUs, milliseconds long. */
+        if (!work_cgroup_has(&g->home, w->who.path, proc_key_pid(process)))
+            st = work_cgroup_add(w->who.path, process, err);
         break;
     case IDENTITY_SLURM:
         if (!work_has(&w->who, proc_key_pid(process)))

@@ -53,6 +53,8 @@ bool work_cgroup_remove(const char *path);
 enum justalock_status work_cgroup_add(const char *path, proc_key process,
                                       struct justalock_error *err)
     JUSTALOCK_MUST;
+/* Is the process there already? */
+bool work_cgroup_has(const struct work_home *home, const char *path, pid_t pid);
 /*
  * The directory of the process in cgroup v2 as a path, "" where it is the
  * root or cannot be told.

@@ -200,6 +200,14 @@ void work_cgroup_of(const struct work_home *home, pid_t pid, char *ret_path)
     memcpy(ret_path, full, strlen(full) + 1);
 }
 
+bool work_cgroup_has(const struct work_home *home, const char *path, pid_t pid)
+{
+    char now[TABLE_PATH_MAX + 1];
+
+    work_cgroup_of(home, pid, now);
+    return strcmp(now, path) == 0;
+}
+
 void work_slurm_folder(const struct work_home *home, pid_t pid, uint32_t job_id,
                        char *ret_path)
 {

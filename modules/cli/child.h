@@ -31,6 +31,7 @@ struct child_how {
     const char *lock; /* for JUSTALOCK_LOCK */
     const struct signals *signals;
     const struct terminal *terminal;
+    const char *place; /* cgroup to start it in if we may; NULL or "": ours */
     bool dies_with_us; /* SIGKILL to it when this process dies */
 };
 

@@ -211,7 +211,8 @@ static int start(struct agent_run *r, const struct wire_msg *granted)
     struct child_how how = {.argv = r->o->argv,
                             .lock = r->o->lock,
                             .signals = &r->base->signals,
-                            .terminal = &r->base->terminal};
+                            .terminal = &r->base->terminal,
+                            .place = granted->place};
     struct child_pass pass = {.stop_at = clock_never(),
                               .has_token = granted->has_token != 0,
                               .token = granted->token,

@@ -132,8 +132,8 @@ static void test_frozen(void **state)
 {
     static const uint8_t ping[] = {1, 0, 8, 0};
     static const uint8_t verdict[] = {
-        1,    0,    65, 0, 3,   1,   0x88, 0x77, 0x66, 0x55, 0x44, 0x33,
-        0x22, 0x11, 2,  0, 'a', ',', 1,    0,    'i',  0,    0,
+        1,    0, 65, 0,   3,   1, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22,
+        0x11, 2, 0,  'a', ',', 1, 0,    'i',  0,    0,    1,    0,    'p',
     };
     static const uint8_t command[] = {
         1,    0,    4, 0,  1,    0, 'x', 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -152,7 +152,8 @@ static void test_frozen(void **state)
                           .has_token = 1,
                           .token = 0x1122334455667788,
                           .locks = "a,",
-                          .ids = "i"};
+                          .ids = "i",
+                          .place = "p"};
     pack(&m, &b);
     assert_int_equal(b.len, sizeof(verdict));
     assert_memory_equal(b.data, verdict, sizeof(verdict));

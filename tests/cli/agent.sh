@@ -1,0 +1,120 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# `justalock run` through the host's agent: what the command is given, where
+# it runs, what a busy lock, a user without rights, a loss and a killed guard
+# mean to it.
+
+. tests/lib/tap.sh
+. tests/lib/agent.sh
+agent_private "$0" "$@"
+
+J=$B/bin/justalock
+unset JUSTALOCK_URL
+export JUSTALOCK_CONFIG="$T/conf.json"
+agent_conf '"lifetime": 12' '"locks": {
+    "open": {"for": ["command"], "users": ["nobody"]},
+    "hold": {"on_lost": "log"}}'
+service_start
+agent_start
+ticks
+run() { "$J" run --socket /run/agent.sock "$@" 2>"$T/err"; }
+code() { run "$@" >"$T/out"; echo $?; }
+as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+
+is "the command's exit status" "$(code a sh -c 'exit 7')" 7
+is "128+n for its signal" "$(code a sh -c 'kill -TERM $$')" 143
+is "126: it cannot be run" "$(code a /etc/passwd)" 126
+is "127: it is not there" "$(code a "$T/none")" 127
+like "its environment" \
+    "$(run a sh -c 'echo $JUSTALOCK_LOCK/$JUSTALOCK_TOKEN/$JUSTALOCK_ID')" \
+    "^a/[1-9][0-9]*/$("$J" id a)\$"
+is "what it reads and writes is ours" "$(echo hello | run a cat)" hello
+is "no descriptor of ours reaches it" "$(run a sh -c 'ls /proc/$$/fd' | tr '\n' ' ')" \
+    "$(sh -c 'ls /proc/$$/fd' | tr '\n' ' ')"
+
+# Born in its cgroup, or moved there before it began.
+if [ -n "$(agent_cgroups)" ]; then
+    like "root's command runs in a cgroup of its own" \
+        "$(run a cat /proc/self/cgroup)" 'justalock/[0-9a-f]*/command-[0-9]+$'
+    like "so do its children" \
+        "$(run a sh -c '(cat /proc/self/cgroup); true')" '/command-[0-9]+$'
+    like "so does a user's" \
+        "$(as_nobody "$J" run --socket /run/agent.sock open \
+            cat /proc/self/cgroup 2>&1)" '/command-[0-9]+$'
+else
+    skip "root's command runs in a cgroup of its own" "no cgroup v2 here"
+fi
+is "a user's command runs as the user" \
+    "$(as_nobody "$J" run --socket /run/agent.sock open id -u 2>&1)" 65534
+like "a user may not take any other lock" \
+    "$(as_nobody "$J" run --socket /run/agent.sock closed id -u 2>&1)" \
+    '^justalock: .*closed.*not opened'
+ok "nothing is held after all that" wait_for 10 is_free a
+
+# ---- busy
+"$J" run --socket /run/agent.sock --label 'alice at work' busy \
+    "$T/ticks" "$T/busy.ticks" &
+holder=$!
+ok "held" wait_for 10 is_ticking "$T/busy.ticks"
+is "-n: busy" "$(code -n busy touch "$T/ran")" 75
+like "-n: by whom, since when, what to do" "$(cat "$T/err")" \
+    '^justalock: lock "busy" is held by alice at work since 20.*; touch was not started \(wait for it with -w TIME\)$'
+is "-n -E 9" "$(code -n -E 9 busy touch "$T/ran")" 9
+is "-w 300ms: busy" "$(code -w 300ms busy touch "$T/ran")" 75
+like "-w 300ms: what to do" "$(tail -n 1 "$T/err")" '\(wait longer with -w TIME\)$'
+ok "nothing ran" [ ! -e "$T/ran" ]
+"$J" run --socket /run/agent.sock busy touch "$T/next" 2>"$T/err" &
+next=$!
+ok "who waits is told for whom" \
+    wait_for 10 grep -q 'waiting for lock "busy", held by alice at work' "$T/err"
+ok "and has not begun" [ ! -e "$T/next" ]
+kill -TERM $holder
+wait $holder
+is "a signal goes on to the command" $? 143
+wait $next
+is "the next one runs" "$? $(ls "$T/next")" "0 $T/next"
+
+# ---- the guard is killed while the command runs, and while one waits
+"$J" run --socket /run/agent.sock g "$T/ticks" "$T/g.ticks" 2>/dev/null &
+holder=$!
+ok "g: held" wait_for 10 is_ticking "$T/g.ticks"
+"$J" run --socket /run/agent.sock g touch "$T/g.next" 2>"$T/err" &
+next=$!
+ok "g: one waits" wait_for 10 grep -q 'waiting for lock "g"' "$T/err"
+guard=$(agent_pid guard)
+kill -KILL "$guard"
+ok "g: a new guard" wait_for 10 agent_pid_is_not guard "$guard"
+ok "g: it answers" wait_for 10 agent_answers
+ok "g: the command works on" is_ticking "$T/g.ticks"
+ok "g: and is held" wait_for 10 is_held g
+ok "g: nobody else has begun" [ ! -e "$T/g.next" ]
+kill -TERM $holder
+wait $holder
+is "g: its status comes through" $? 143
+wait $next
+is "g: the next one runs" "$? $(ls "$T/g.next")" "0 $T/g.next"
+
+# ---- the loss
+"$J" run --socket /run/agent.sock l "$T/ticks" "$T/l.ticks" deaf 2>"$T/err" &
+holder=$!
+"$J" run --socket /run/agent.sock hold "$T/ticks" "$T/h.ticks" 2>"$T/herr" &
+logged=$!
+ok "l: held" wait_for 10 is_ticking "$T/l.ticks"
+ok "hold: held" wait_for 10 is_ticking "$T/h.ticks"
+deadline=$(($(now_ms) + $(left_of l)))
+service_cut
+wait $holder
+is "l: 79, lost and dead" $? 79
+ok "l: dead before the lease's end" [ "$(last_tick "$T/l.ticks")" -lt "$deadline" ]
+like "l: said" "$(cat "$T/err")" '^justalock: .*lock "l"'
+ok "hold: on_lost log lets it run" is_ticking "$T/h.ticks"
+kill -TERM $logged
+wait $logged
+logged=$?
+service_back
+is "hold: its own status, or the loss" "$logged" 79
+like "hold: said" "$(cat "$T/herr")" '^justalock: .*lock "hold"'
+ok "all is given back" wait_for 20 is_free hold
+agent_stop
+tap_done
