@@ -48,9 +48,13 @@ agent_enter() {
     T=$JUSTALOCK_PRIVATE
     B=$(cd "${B:-build}" && pwd)
     AGENT_STATE=$T/state
+    # The build may lie where ordinary users do not get to, as in /root.
+    agent_build=$B
+    B=$T/build
     unset NOTIFY_SOCKET INVOCATION_ID
     mount -t tmpfs -o mode=755 tmpfs "$T" || exit 1
     mount -t tmpfs -o mode=755 tmpfs /run || exit 1
+    mkdir -m 755 "$B" && mount --bind "$agent_build" "$B" || exit 1
     ip link set lo up 2>/dev/null
     mkdir "$T/srv"
     head -c 64 /dev/urandom >"$T/secret"

@@ -4,7 +4,10 @@
  * that the plugin can be seen with an agent that is slow, silent, full or
  * talks rubbish.
  *
- *   fake_agent SOCKET FOLDER
+ *   fake_agent SOCKET FOLDER [full]
+ *
+ * full: nobody is ever accepted, and the backlog is full; then a file of that
+ * name is made beside the socket.
  *
  * For each request it appends a line to FOLDER/requests and answers by the
  * one word in FOLDER/mode (read anew each time):
@@ -165,12 +168,33 @@ static void answer_all(void)
     }
 }
 
+/* As an agent that is stopped and has been asked by too many. */
+static int be_full(const struct sockaddr_un *at)
+{
+    char path[sizeof(at->sun_path) + 8];
+    const char *slash = strrchr(at->sun_path, '/');
+    int fd;
+
+    do
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    while (fd >= 0 &&
+           connect(fd, (const struct sockaddr *)at, sizeof(*at)) == 0);
+    if (fd < 0 || errno != EAGAIN || !slash)
+        return 1;
+    snprintf(path, sizeof(path), "%.*s/full", (int)(slash - at->sun_path),
+             at->sun_path);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    for (;;)
+        pause();
+}
+
 int main(int argc, char **argv)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-    if (argc != 3 || strlen(argv[1]) >= sizeof(at.sun_path) || fd < 0)
+    if (argc < 3 || argc > 4 || strlen(argv[1]) >= sizeof(at.sun_path) ||
+        fd < 0)
         return 2;
     folder = argv[2];
     memcpy(at.sun_path, argv[1], strlen(argv[1]) + 1);
@@ -180,6 +204,8 @@ int main(int argc, char **argv)
         perror("fake_agent");
         return 1;
     }
+    if (argc == 4)
+        return be_full(&at);
     for (;;) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
         int peer;

@@ -24,10 +24,10 @@ PLUGSTACK_ARGS="timeout=2s"
 slurm_start || exit 1
 mkdir "$T/fake"
 mode() { echo "$*" >"$T/fake/mode.new" && mv "$T/fake/mode.new" "$T/fake/mode"; }
-fake_start() {
+fake_start() { # [full]
     for fake_n in n1 n2; do
         leave_on $fake_n "$B/tests/slurm/fake_agent" \
-            /run/justalock/agent.sock "$T/fake" 2>>"$T/log/fake"
+            /run/justalock/agent.sock "$T/fake" "$@" 2>>"$T/log/fake"
     done
     wait_for 5 on n1 test -S /run/justalock/agent.sock
     wait_for 5 on n2 test -S /run/justalock/agent.sock
@@ -96,7 +96,9 @@ is "one sentence for four tasks" "$(grep -c 'justalock: lock a is taken' o.srun)
 j=$(sub --lock=a --wrap 'echo ran')
 wait_done 10 "$j"
 is "refused: job FAILED, 75" "$(job_state "$j") $(job_field "$j" ExitCode)" "FAILED 75:0"
-is "with the sentence alone in its output" "$(cat "o.$j")" "justalock: lock a is taken"
+is "with the sentence and what to do, alone in its output" "$(cat "o.$j")" \
+    "justalock: lock a is taken
+justalock: the job was not started; --lock-on-busy=wait and --lock-wait=TIME say how long it waits"
 ok_rest "nothing is drained or left"
 
 # ---- waiting -----------------------------------------------------------------
@@ -189,26 +191,10 @@ mode rubbish
 refused "agent talks rubbish" 'no agent: '
 mode hangup
 refused "agent hangs up" 'no agent: '
-for n in n1 n2; do on $n pkill -STOP -x fake_agent; done
-for n in n1 n2; do
-    # Fill the backlog, until connect no longer succeeds.
-    on $n python3 -c '
-import socket, time
-all = []
-try:
-    while True:
-        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        s.setblocking(False)
-        s.connect("/run/justalock/agent.sock")
-        all.append(s)
-except BlockingIOError:
-    pass
-open("'"$T"'/full.'$n'", "w").close()
-time.sleep(600)' &
-    wait_for 5 test -e "$T/full.$n"
-done
+fake_stop
+fake_start full
+for n in n1 n2; do wait_for 5 on $n test -e /run/justalock/full; done
 refused "agent stopped with a full backlog" 'no agent: .*takes no more'
-for n in n1 n2; do on $n pkill -KILL -x python3; done
 fake_stop
 refused "no agent" 'no agent: no justalock-agent answers at'
 ok_rest "no node is drained, nothing is left" 20
