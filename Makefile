@@ -63,9 +63,11 @@ SERVER  := http http_request http_answer request_guard listen table table_queue 
 AGENT_PURE := proc deadlines work work_cgroup record
 AGENT   := $(AGENT_PURE) watch watch_rows watch_children guard guard_ask guard_command \
            guard_conn guard_hold guard_event guard_job guard_keeper guard_list guard_locks \
-           guard_resolve guard_say guard_state guard_tick guard_watch guard_works
+           guard_resolve guard_say guard_session guard_state guard_take guard_tick guard_watch guard_works
 CLI     := run run_alone run_agent front back back_end hold page talk tree child signals terminal words context help cmd_id cmd_status cmd_list cmd_release cmd_config doctor capture
 SLURM   := spank_justalock spank_options spank_submit spank_script spank_task spank_wait
+
+PAM     := pam_justalock pam_session pam_options
 
 objs = $(patsubst %,$(B)/obj/%.o,$(1))
 common_objs  := $(call objs,$(addprefix common/,$(COMMON)))
@@ -75,6 +77,7 @@ module_objs  := $(call objs,$(addprefix common/,$(MODULE)))
 server_objs  := $(call objs,$(addprefix modules/server/,$(SERVER)))
 agent_objs   := $(call objs,$(addprefix modules/agent/,$(AGENT)))
 cli_objs     := $(call objs,$(addprefix modules/cli/,$(CLI)))
+pam_objs     := $(call objs,$(addprefix modules/pam/,$(PAM)))
 slurm_objs   := $(call objs,$(addprefix modules/slurm/,$(SLURM)))
 
 BINS := $(B)/bin/justalock $(B)/bin/justalock-agent $(B)/bin/justalock-server
@@ -83,9 +86,13 @@ LIBS := $(B)/lib/libjustalock.so.1 $(B)/lib/libjustalock.a
 have_slurm := $(wildcard /usr/include/slurm/spank.h)
 SPANK := $(if $(have_slurm),$(B)/lib/spank_justalock.so)
 
+have_pam := $(wildcard /usr/include/security/pam_modules.h)
+PAM_SO := $(if $(have_pam),$(B)/lib/pam_justalock.so)
+
 .PHONY: all
-all: $(BINS) $(KEEPER) $(LIBS) $(SPANK)
+all: $(BINS) $(KEEPER) $(LIBS) $(SPANK) $(PAM_SO)
 	$(if $(have_slurm),,@echo 'note: slurm/spank.h is missing, spank_justalock.so is not built')
+	$(if $(have_pam),,@echo 'note: security/pam_modules.h is missing, pam_justalock.so is not built')
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -124,6 +131,10 @@ $(B)/lib/libjustalock.a: $(library_objs)
 $(B)/lib/spank_justalock.so: $(slurm_objs) $(module_objs) modules/slurm/spank.map
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -shared -Wl,--version-script=modules/slurm/spank.map -o $@ $(slurm_objs) $(module_objs)
+
+$(B)/lib/pam_justalock.so: $(pam_objs) $(module_objs) modules/pam/pam.map
+	@mkdir -p $(@D)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -shared -Wl,--version-script=modules/pam/pam.map -Wl,-z,defs -o $@ $(pam_objs) $(module_objs) -lpam
 
 # ---- unit tests: tests/unit/test_NAME.c, one per source file ----------------
 
@@ -249,6 +260,7 @@ install: all
 	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(VERSION)|' \
 	    packaging/justalock.pc.in > $(DESTDIR)$(libdir)/pkgconfig/justalock.pc
 	$(if $(SPANK),$(INSTALL) -m 755 $(SPANK) $(DESTDIR)$(slurmdir)/spank_justalock.so)
+	$(if $(PAM_SO),$(INSTALL) -m 755 $(PAM_SO) $(DESTDIR)$(pamdir)/pam_justalock.so)
 	$(INSTALL) -m 644 config/justalock.json $(DESTDIR)$(datadir)/justalock/justalock.json
 	$(INSTALL) -m 644 config/justalock.schema.json $(DESTDIR)$(datadir)/justalock/justalock.schema.json
 	$(INSTALL) -m 755 config/healthcheck.sh $(DESTDIR)$(datadir)/justalock/healthcheck.sh

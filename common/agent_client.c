@@ -143,24 +143,71 @@ enum justalock_status agent_send(int fd, const struct wire_msg *m,
     return st;
 }
 
-enum justalock_status agent_recv(int fd, struct wire_msg *ret_m,
-                                 struct clock_time deadline,
-                                 struct justalock_error *err)
+/* The one descriptor of a message. 0: fine, *ret_fd is -1 where none came. */
+static int take_fd(struct msghdr *h, int *ret_fd)
+{
+    struct cmsghdr *c = CMSG_FIRSTHDR(h);
+    int fd;
+
+    *ret_fd = -1;
+    if (h->msg_flags & MSG_CTRUNC) /* one descriptor fits, if we may have it */
+        return EMFILE;
+    if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+        return 0;
+    memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    *ret_fd = above_stdio(fd);
+    return *ret_fd < 0 ? errno : 0;
+}
+
+/* One packet, its real size as MSG_TRUNC tells it. */
+static ssize_t take_packet(int fd, char *data, size_t size, int *ret_fd)
+{
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {.iov_base = data, .iov_len = size};
+    struct msghdr h = {.msg_iov = &part, .msg_iovlen = 1};
+    ssize_t n;
+    int why;
+
+    if (ret_fd != NULL) {
+        h.msg_control = &control;
+        h.msg_controllen = sizeof(control);
+    }
+    n = recvmsg(fd, &h, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+    if (n < 0 || ret_fd == NULL)
+        return n;
+    why = take_fd(&h, ret_fd);
+    if (why != 0) {
+        errno = why;
+        return -1;
+    }
+    return n;
+}
+
+enum justalock_status agent_recv_fd(int fd, struct wire_msg *ret_m, int *ret_fd,
+                                    struct clock_time deadline,
+                                    struct justalock_error *err)
 {
     char data[WIRE_MAX + 1];
+    enum justalock_status st;
 
     for (;;) {
-        /* Not blocking, MSG_TRUNC tells the real size of a longer packet. */
-        ssize_t n = recv(fd, data, sizeof(data), MSG_DONTWAIT | MSG_TRUNC);
+        ssize_t n = take_packet(fd, data, sizeof(data), ret_fd);
         int result;
 
         if (n == 0)
             return gone(err);
-        if (n > WIRE_MAX)
-            return error_set(err, JUSTALOCK_PROTO,
-                             "a message of %zd bytes exceeds %d", n, WIRE_MAX);
-        if (n > 0)
-            return wire_unpack(data, (size_t)n, ret_m, err);
+        if (n > 0) {
+            st = n <= WIRE_MAX ? wire_unpack(data, (size_t)n, ret_m, err)
+                               : error_set(err, JUSTALOCK_PROTO,
+                                           "a message of %zd bytes exceeds %d",
+                                           n, WIRE_MAX);
+            if (st != JUSTALOCK_OK && ret_fd != NULL && *ret_fd >= 0)
+                (void)close(*ret_fd);
+            return st;
+        }
         if (errno == ECONNRESET)
             return gone(err);
         if (errno != EAGAIN && errno != EINTR)
@@ -170,4 +217,11 @@ enum justalock_status agent_recv(int fd, struct wire_msg *ret_m,
         if (result != 1)
             return wait_failed(result, err);
     }
+}
+
+enum justalock_status agent_recv(int fd, struct wire_msg *ret_m,
+                                 struct clock_time deadline,
+                                 struct justalock_error *err)
+{
+    return agent_recv_fd(fd, ret_m, NULL, deadline, err);
 }

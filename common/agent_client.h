@@ -32,4 +32,12 @@ enum justalock_status agent_recv(int fd, struct wire_msg *ret_m,
                                  struct clock_time deadline,
                                  struct justalock_error *err) JUSTALOCK_MUST;
 
+/*
+ * As agent_recv; a descriptor that came with the message is in *ret_fd, CLOEXEC
+ * and above 2, else -1. SYS with EMFILE: one came, and there was no room.
+ */
+enum justalock_status agent_recv_fd(int fd, struct wire_msg *ret_m, int *ret_fd,
+                                    struct clock_time deadline,
+                                    struct justalock_error *err) JUSTALOCK_MUST;
+
 #endif

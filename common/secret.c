@@ -198,10 +198,20 @@ static void add_field(struct hmac_sha256_ctx *ctx, const void *data, size_t len)
     hmac_sha256_update(ctx, len, data);
 }
 
+static void client_text(const uint8_t client[JUSTALOCK_ID_LEN], char ret[33])
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < JUSTALOCK_ID_LEN; i++) {
+        ret[2 * i] = digits[client[i] >> 4];
+        ret[2 * i + 1] = digits[client[i] & 0xf];
+    }
+    ret[32] = '\0';
+}
+
 void secret_job_client(const struct secret *s, const struct secret_job *job,
                        const struct lock_id *id, char ret_client[33])
 {
-    static const char digits[] = "0123456789abcdef";
     /* Its length's NUL bytes come first, which no name can hold. */
     static const char label[] = "justalock job client 1";
     struct hmac_sha256_ctx ctx;
@@ -216,9 +226,22 @@ void secret_job_client(const struct secret *s, const struct secret_job *job,
     add_u32(&ctx, job->uid);
     add_field(&ctx, id->bytes, sizeof(id->bytes));
     hmac_finish(&ctx, client);
-    for (size_t i = 0; i < sizeof(client); i++) {
-        ret_client[2 * i] = digits[client[i] >> 4];
-        ret_client[2 * i + 1] = digits[client[i] & 0xf];
-    }
-    ret_client[32] = '\0';
+    client_text(client, ret_client);
+}
+
+void secret_session_client(const struct secret *s, const char *host,
+                           uint32_t uid, const struct lock_id *id,
+                           char ret_client[33])
+{
+    static const char label[] = "justalock session client 1";
+    struct hmac_sha256_ctx ctx;
+    uint8_t client[JUSTALOCK_ID_LEN];
+
+    hmac_start(&ctx, s);
+    add_field(&ctx, label, sizeof(label) - 1);
+    add_field(&ctx, host, strlen(host));
+    add_u32(&ctx, uid);
+    add_field(&ctx, id->bytes, sizeof(id->bytes));
+    hmac_finish(&ctx, client);
+    client_text(client, ret_client);
 }

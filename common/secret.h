@@ -51,5 +51,12 @@ struct secret_job {
  */
 void secret_job_client(const struct secret *s, const struct secret_job *job,
                        const struct lock_id *id, char ret_client[33]);
+/*
+ * The client id of all sessions of one user on one host for one lock that
+ * share it: as above, with a label of its own.
+ */
+void secret_session_client(const struct secret *s, const char *host,
+                           uint32_t uid, const struct lock_id *id,
+                           char ret_client[33]);
 
 #endif

@@ -56,8 +56,14 @@ static const struct field command[] = {
 static const struct field command_pid[] = {F_U32(pid), {END, 0, 0}};
 static const struct field text_only[] = {F_TEXT(text), {END, 0, 0}};
 static const struct field verdict[] = {
-    F_U8(verdict), F_U8(has_token), F_U64(token),  F_TEXT(locks),
-    F_TEXT(ids),   F_TEXT(text),    F_TEXT(place), {END, 0, 0}};
+    F_U8(verdict), F_U8(has_token), F_U64(token),   F_TEXT(locks), F_TEXT(ids),
+    F_TEXT(text),  F_TEXT(place),   F_TEXT(cookie), {END, 0, 0}};
+static const struct field session_open[] = {
+    F_U32(session.uid),    F_TEXT(session.user),    F_TEXT(session.ruser),
+    F_TEXT(session.rhost), F_TEXT(session.service), F_U32(session.timeout_ms),
+    F_TEXT(locks),         F_U64(wait_ms),          F_U8(on_lost),
+    F_U8(session.on_end),  F_U8(session.share),     {END, 0, 0}};
+static const struct field session_close[] = {F_TEXT(cookie), {END, 0, 0}};
 static const struct field item[] = {F_TEXT(locks),       F_U8(item_state),
                                     F_U32(item_pids),    F_U64(item_since_s),
                                     F_U64(item_left_ms), F_U8(has_token),
@@ -77,6 +83,10 @@ static const struct field *fields_of(unsigned type)
         return command;
     case WIRE_COMMAND_PID:
         return command_pid;
+    case WIRE_SESSION_OPEN:
+        return session_open;
+    case WIRE_SESSION_CLOSE:
+        return session_close;
     case WIRE_COMMAND_END:
     case WIRE_LIST:
     case WIRE_PING:

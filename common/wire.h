@@ -24,23 +24,25 @@
 
 enum wire_type {
     /* module to agent */
-    WIRE_JOB_BEGIN = 1,   /* job_prolog: what this job is. Answer: VERDICT */
-    WIRE_JOB_END = 2,     /* job_epilog: the job is over here. VERDICT */
-    WIRE_JOB_TASK = 3,    /* a task is about to run; sent while root, from the
-                             task itself: the peer's pid is put into the job's
-                             work. NOTE*, then VERDICT */
-    WIRE_COMMAND = 4,     /* `justalock run`: NOTE*, VERDICT, then at the loss
-                             LOST; the connection is the command's owner */
-    WIRE_COMMAND_PID = 5, /* on a granted COMMAND connection: this child of
-                             mine is the work. VERDICT */
-    WIRE_COMMAND_END = 6, /* on that connection: the command has ended; what
-                             is left of the work keeps the lock. VERDICT */
-    WIRE_LIST = 7,        /* ITEM*, then VERDICT */
-    WIRE_PING = 8,        /* VERDICT */
-    WIRE_RELOAD = 9,      /* uid 0: read the configuration again. VERDICT */
-    /* 32..39 are kept for login sessions (pam_justalock) */
-    WIRE_SESSION_OPEN = 32,
-    WIRE_SESSION_CLOSE = 33,
+    WIRE_JOB_BEGIN = 1,     /* job_prolog: what this job is. Answer: VERDICT */
+    WIRE_JOB_END = 2,       /* job_epilog: the job is over here. VERDICT */
+    WIRE_JOB_TASK = 3,      /* a task is about to run; sent while root, from the
+                               task itself: the peer's pid is put into the job's
+                               work. NOTE*, then VERDICT */
+    WIRE_COMMAND = 4,       /* `justalock run`: NOTE*, VERDICT, then at the loss
+                               LOST; the connection is the command's owner */
+    WIRE_COMMAND_PID = 5,   /* on a granted COMMAND connection: this child of
+                               mine is the work. VERDICT */
+    WIRE_COMMAND_END = 6,   /* on that connection: the command has ended; what
+                               is left of the work keeps the lock. VERDICT */
+    WIRE_LIST = 7,          /* ITEM*, then VERDICT */
+    WIRE_PING = 8,          /* VERDICT */
+    WIRE_RELOAD = 9,        /* uid 0: read the configuration again. VERDICT */
+    WIRE_SESSION_OPEN = 32, /* a login session begins: NOTE*, then VERDICT;
+                               with WIRE_GO comes the life line, the write end
+                               of a FIFO: all copies closed, it is over */
+    WIRE_SESSION_CLOSE = 33, /* it is over, says who knows its cookie: VERDICT
+                                when its lock is free, or kept by processes */
     /* agent to module */
     WIRE_NOTE = 64,    /* text: e.g. waiting for whom; may come several times */
     WIRE_VERDICT = 65, /* status, text, locks, token */
@@ -93,15 +95,30 @@ struct wire_job {
     char name[WIRE_FIELD_MAX + 1];
 };
 
+/* A login session, as its PAM stack knows it. */
+struct wire_session {
+    uint32_t uid;                   /* of user */
+    char user[WIRE_FIELD_MAX + 1];  /* PAM_USER: whose session it is */
+    char ruser[WIRE_FIELD_MAX + 1]; /* PAM_RUSER: who called su or sudo */
+    char rhost[WIRE_FIELD_MAX + 1];
+    char service[WIRE_FIELD_MAX + 1];
+    uint32_t timeout_ms; /* how long the module waits for the service */
+    uint8_t on_end;      /* enum config_end's order; 0: as configured */
+    uint8_t share;       /* 1: sessions of the user on this host share */
+};
+
+#define WIRE_COOKIE_LEN 32 /* hex digits */
+
 struct wire_msg {
     enum wire_type type;
+    struct wire_session session;   /* SESSION_OPEN */
     struct wire_job job;           /* JOB_* */
     uint32_t step_id;              /* JOB_TASK */
     uint32_t local_task;           /* JOB_TASK: rank on this node */
     char locks[WIRE_LIST_MAX + 1]; /* request: names; verdict: as granted */
     int64_t wait_ms;               /* WIRE_WAIT_DEFAULT, -1, 0.. */
     uint8_t on_busy;
-    uint8_t on_lost;                       /* COMMAND */
+    uint8_t on_lost;                       /* COMMAND, SESSION_OPEN */
     uint8_t signo;                         /* COMMAND, on_lost signal */
     uint32_t life_s;                       /* COMMAND; 0: as configured */
     char label[JUSTALOCK_LABEL_MAX + 1];   /* COMMAND */
@@ -110,9 +127,11 @@ struct wire_msg {
     uint8_t verdict;                       /* VERDICT: enum wire_verdict */
     uint8_t has_token;
     uint64_t token;
-    char ids[WIRE_LIST_MAX + 1];    /* VERDICT: ids of the locks, 22 chars each,
-                                       "" where names are hashed */
-    char text[WIRE_TEXT_MAX + 1];   /* NOTE, VERDICT, LOST */
+    char ids[WIRE_LIST_MAX + 1];  /* VERDICT: ids of the locks, 22 chars each,
+                                     "" where names are hashed */
+    char text[WIRE_TEXT_MAX + 1]; /* NOTE, VERDICT, LOST */
+    char cookie[WIRE_COOKIE_LEN + 1]; /* VERDICT to a session, and its
+                                         SESSION_CLOSE */
     char place[WIRE_FIELD_MAX + 1]; /* VERDICT to a command of root: the cgroup
                                        to start it in, a folder; or "" */
     /* ITEM */

@@ -50,16 +50,22 @@ enum identity_kind {
     IDENTITY_CGROUP = 1, /* all of a cgroup that we made */
     IDENTITY_SLURM = 2,  /* of Slurm's job directory: step_N/user only */
     IDENTITY_JOB = 3,    /* no cgroup: SLURM_JOB_ID in the environment */
-    IDENTITY_TREE = 4    /* no cgroup: a process and its descendants */
+    IDENTITY_TREE = 4,   /* no cgroup: a process and its descendants */
+    IDENTITY_SESSION = 5 /* all with the same /proc/PID/sessionid */
 };
 
+#define IDENTITY_SPARES 2
+
 struct identity {
-    _Atomic uint32_t kind;         /* written last */
-    uint32_t job_id;               /* JOB */
-    uint32_t uid;                  /* JOB */
-    _Atomic uint64_t root;         /* TREE: proc_key; 0: nothing started */
-    _Atomic uint64_t born_before;  /* ticks; 0: all. SLURM, JOB: what began
-                                      later is of the next incarnation */
+    _Atomic uint32_t kind;        /* written last */
+    uint32_t job_id;              /* JOB; SESSION: the session's id */
+    uint32_t uid;                 /* JOB */
+    _Atomic uint64_t root;        /* TREE: proc_key; 0: nothing started */
+    _Atomic uint64_t born_before; /* ticks; 0: all. SLURM, JOB: what began
+                                     later is of the next incarnation */
+    /* Not the work, though found with it: the programs that opened and that
+     * closed a session, once they have said that it is over. proc_key; 0 */
+    _Atomic uint64_t spare[IDENTITY_SPARES];
     char path[TABLE_PATH_MAX + 1]; /* CGROUP, SLURM: the directory */
 };
 

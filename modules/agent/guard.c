@@ -137,6 +137,8 @@ static void resume(struct guard *g, struct work *w)
             w->state = WORK_HELD;
         if (w->f.is_over && w->state == WORK_HELD)
             w->state = WORK_LEAVING;
+        if (w->f.kind == WORK_SESSION)
+            session_adopt(g, w);
         hold_look_at_row(g, w);
         return;
     }
@@ -174,7 +176,7 @@ static void resume_all(struct guard *g)
     }
     for (struct work *w = g->works; w; w = next) {
         next = w->next;
-        if (w->f.kind == WORK_COMMAND && w->state == WORK_KNOWN)
+        if (w->f.kind != WORK_JOB && w->state == WORK_KNOWN)
             work_remove(g, w);
         else if (w->state == WORK_KNOWN && w->f.is_eager && g->config)
             job_resolve(g, w);

@@ -2,11 +2,12 @@
 /*
  * guard.h - what the parts of the guard share: who holds what for which work.
  *
- * guard.c is the loop; guard_conn speaks with modules; guard_job and
- * guard_command know the two kinds of work; guard_locks turns names into
- * locks; guard_hold acquires, extends, ends and releases; guard_keeper is the
- * link to the keeper; guard_state has the records; guard_ask runs what may
- * block in children; guard_watch sees to it that there is a watch.
+ * guard.c is the loop; guard_conn speaks with modules; guard_job,
+ * guard_command and guard_session know the kinds of work; guard_locks turns
+ * names into locks; guard_hold acquires, extends, ends and releases;
+ * guard_keeper is the link to the keeper; guard_state has the records;
+ * guard_ask runs what may block in children; guard_watch sees to it that there
+ * is a watch.
  *
  * One thread, and nothing in it blocks.
  */
@@ -57,7 +58,9 @@ struct want {
     enum config_lost on_lost;
     int lost_signal;
     enum config_end on_end;
-    bool has_own_id; /* the definition's "id": never hashed */
+    bool has_own_id;                /* the definition's "id": never hashed */
+    bool is_shared;                 /* SESSION: "share": "host" */
+    const struct config_lock *said; /* the definition itself; NULL: none */
 };
 
 struct wants {
@@ -89,7 +92,7 @@ struct held {
     char since[KEEPER_SINCE_MAX + 1];
 };
 
-enum work_kind { WORK_JOB = 1, WORK_COMMAND = 2 };
+enum work_kind { WORK_JOB = 1, WORK_COMMAND = 2, WORK_SESSION = 3 };
 
 enum work_state {
     WORK_KNOWN = 0,     /* facts of a job; nothing asked */
@@ -116,7 +119,12 @@ struct work_facts {
     bool is_eager; /* JOB: asks without being waited for */
     bool is_over;  /* JOB_END or COMMAND_END has come */
     uint32_t uid;
-    proc_key owner; /* COMMAND: who asked */
+    proc_key owner;                   /* COMMAND, SESSION: who asked */
+    char login[64];                   /* SESSION: sshd, su.. */
+    char ruser[64];                   /* SESSION: who called su or sudo */
+    char rhost[64];                   /* SESSION: as far as its label needs */
+    char cookie[WIRE_COOKIE_LEN + 1]; /* SESSION: who knows it may end it */
+    bool is_shared; /* SESSION: with others of the user on this host */
     enum config_unreachable on_unreachable;
     enum config_lost on_lost;
     int lost_signal;
@@ -143,6 +151,9 @@ struct work {
     bool is_checked;     /* the user is known and may take the locks */
     bool needs_slurm;    /* of the child that runs */
     bool is_asked_slurm; /* once is enough */
+    struct source life;  /* SESSION: read end of its life line; fd -1: none */
+    bool is_undelivered; /* SESSION: after a restart nobody has its life line */
+    int64_t patience_ms; /* SESSION: service silent: refused */
     unsigned life_s;     /* COMMAND: as asked for; 0: configured */
     char label[JUSTALOCK_LABEL_MAX + 1];
     char client[JUSTALOCK_CLIENT_MAX + 1];
@@ -226,6 +237,9 @@ bool guard_reload(struct guard *g, struct justalock_error *err);
 /* ---- guard_conn.c ---- */
 void conn_ready_listener(struct guard *g, struct source *s, uint32_t events);
 void conn_send(struct guard *g, struct conn *c, const struct wire_msg *m);
+/* pass: a descriptor that goes with it, and stays ours too; -1: none. */
+void conn_send_fd(struct guard *g, struct conn *c, const struct wire_msg *m,
+                  int pass);
 void conn_verdict(struct guard *g, struct conn *c, enum wire_verdict verdict,
                   const char *fmt, ...) PRINTF_LIKE(4, 5);
 void conn_note(struct guard *g, struct conn *c, const char *text);
@@ -261,7 +275,12 @@ bool locks_needs_name(const char *list); /* "singleton" is in it */
 enum justalock_status locks_allowed(const struct guard *g, const char *list,
                                     const struct work_facts *f,
                                     struct justalock_error *err) JUSTALOCK_MUST;
+/* Does it depend on the user whether they may be taken? */
+bool locks_have_users(const struct guard *g, const char *list,
+                      const struct work_facts *f);
 bool wants_equal(const struct wants *a, const struct wants *b);
+
+/* ---- guard_take.c ---- */
 /* Fill the work's helds (fresh shares and client ids) and policies. */
 enum justalock_status locks_take(const struct guard *g, struct work *w,
                                  const struct wants *wants, const char *client,
@@ -330,6 +349,8 @@ void say_waiting(struct guard *g, struct work *w);
 void say_verdict(struct guard *g, struct work *w, enum wire_verdict verdict,
                  const char *text);
 void say_go(struct guard *g, struct work *w, struct conn *c);
+/* The verdict that say_go sends. */
+void say_fill_go(struct work *w, struct conn *c, struct wire_msg *ret_m);
 void say_lost(struct guard *g, struct work *w, const char *text);
 /* `lock "x" is held by A since 2026-11-23 14:02:11` */
 void say_holder(const struct held *h, char *ret_text, size_t size);
@@ -352,6 +373,22 @@ void command_end(struct guard *g, struct conn *c);
 void command_gone(struct guard *g, struct work *w);
 /* Lost, and dead or not to be confirmed so: answer who waits for that. */
 void command_settled(struct guard *g, struct work *w);
+
+/* ---- guard_session.c ---- */
+void session_open(struct guard *g, struct conn *c, const struct wire_msg *m);
+void session_close(struct guard *g, struct conn *c, const struct wire_msg *m);
+/* All its locks are ours and the row can be armed: find out what it is. */
+void session_place(struct guard *g, struct work *w);
+/* Tell who waits, and hand over the life line. */
+void session_granted(struct guard *g, struct work *w);
+/* Answer those who said that it is over. */
+void session_settled(struct guard *g, struct work *w, const char *text);
+void session_tick(struct guard *g, struct work *w, struct clock_time now);
+/* After a restart of ours. */
+void session_adopt(struct guard *g, struct work *w);
+void session_forget(struct guard *g, struct work *w); /* its life line */
+/* A line on its terminals. */
+void session_tell(const struct work *w, const char *text);
 
 /* ---- guard_keeper.c ---- */
 void keeper_link_tick(struct guard *g, struct clock_time now);

@@ -120,7 +120,31 @@ void conns_sweep(struct guard *g)
 
 /* ---- sending ---- */
 
-void conn_send(struct guard *g, struct conn *c, const struct wire_msg *m)
+static ssize_t send_with(int fd, const struct buf *b, int pass)
+{
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {.iov_base = b->data, .iov_len = b->len};
+    struct msghdr h = {.msg_iov = &part, .msg_iovlen = 1};
+    struct cmsghdr *c;
+
+    if (pass >= 0) {
+        memset(&control, 0, sizeof(control));
+        h.msg_control = &control;
+        h.msg_controllen = sizeof(control);
+        c = CMSG_FIRSTHDR(&h);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &pass, sizeof(pass));
+    }
+    return sendmsg(fd, &h, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void conn_send_fd(struct guard *g, struct conn *c, const struct wire_msg *m,
+                  int pass)
 {
     struct justalock_error err;
     struct buf b;
@@ -133,11 +157,16 @@ void conn_send(struct guard *g, struct conn *c, const struct wire_msg *m)
     if (wire_pack(m, &b, &err) != JUSTALOCK_OK)
         log_error("a message of type %d: %s", (int)m->type, err.text);
     else
-        n = send(c->source.fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        n = send_with(c->source.fd, &b, pass);
     buf_done(&b);
     /* Gone, or never reads: its end is noticed as any other's. */
     if (n < 0 && c->source.fd >= 0)
         (void)shutdown(c->source.fd, SHUT_RDWR);
+}
+
+void conn_send(struct guard *g, struct conn *c, const struct wire_msg *m)
+{
+    conn_send_fd(g, c, m, -1);
 }
 
 void conn_verdict(struct guard *g, struct conn *c, enum wire_verdict verdict,
@@ -225,7 +254,11 @@ static void dispatch(struct guard *g, struct conn *c, const struct wire_msg *m)
         reload(g, c);
         return;
     case WIRE_SESSION_OPEN:
+        session_open(g, c, m);
+        return;
     case WIRE_SESSION_CLOSE:
+        session_close(g, c, m);
+        return;
     case WIRE_NOTE:
     case WIRE_VERDICT:
     case WIRE_ITEM:

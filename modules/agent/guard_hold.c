@@ -108,6 +108,8 @@ static void granted_all(struct guard *g, struct work *w)
     w->f.since_s = clock_wall_s();
     if (w->f.kind == WORK_COMMAND)
         work_place(g, w, proc_key_pid(w->f.owner));
+    else if (w->f.kind == WORK_SESSION)
+        session_place(g, w);
     work_changed_identity(w);
     row_arm(w->row, &plan);
     guard_nudge(g);
@@ -121,6 +123,10 @@ static void granted_all(struct guard *g, struct work *w)
     if (clock_left_ms(plan.deadline, clock_now()) <= plan.term_lead_ms ||
         row_state(w->row) != ROW_ARMED) {
         hold_look_at_row(g, w);
+        return;
+    }
+    if (w->f.kind == WORK_SESSION) {
+        session_granted(g, w);
         return;
     }
     for (struct conn *c = w->conns; c; c = next) {
@@ -197,6 +203,7 @@ static void finish(struct guard *g, struct work *w)
         w->row = NULL;
     }
     if (!w->is_again || w->f.is_over) {
+        session_settled(g, w, "");
         work_remove(g, w);
         return;
     }
@@ -300,6 +307,8 @@ void hold_lose(struct guard *g, struct work *w, const char *why)
     say_lost(g, w, why);
     if (w->f.kind == WORK_JOB)
         job_courtesy(g, w);
+    if (w->f.kind == WORK_SESSION)
+        session_tell(w, why);
 }
 
 static void close_if_empty(struct guard *g, struct work *w)
@@ -315,7 +324,7 @@ static void held_is_over(struct guard *g, struct work *w)
     hold_save(g, w);
     if (work_count(&w->who) == 0 || w->f.on_end == CONFIG_END_RELEASE)
         close_if_empty(g, w);
-    else if (w->f.on_end == CONFIG_END_KILL && w->f.kind == WORK_JOB)
+    else if (w->f.on_end == CONFIG_END_KILL && w->f.kind != WORK_COMMAND)
         hold_end(g, w);
     else
         w->state = WORK_LEAVING;

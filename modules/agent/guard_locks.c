@@ -9,13 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config_parts.h"
 #include "guard.h"
 
 #define SINGLETON "singleton"
 
 static enum config_for kind_of(const struct work_facts *f)
 {
-    return f->kind == WORK_JOB ? CONFIG_FOR_SLURM : CONFIG_FOR_COMMAND;
+    return f->kind == WORK_JOB       ? CONFIG_FOR_SLURM
+           : f->kind == WORK_SESSION ? CONFIG_FOR_PAM
+                                     : CONFIG_FOR_COMMAND;
 }
 
 /* ---- names ---- */
@@ -92,6 +95,10 @@ static enum justalock_status expand(const struct guard *g,
     struct config_names names = {.user = f->user[0] != '\0' ? f->user : NULL,
                                  .host = g->host};
 
+    if (f->kind == WORK_SESSION) {
+        names.service = f->login;
+        names.ruser = f->ruser[0] != '\0' ? f->ruser : NULL;
+    }
     if (f->kind == WORK_JOB && is_singleton(name))
         return singleton(f, name, ret_name, size, err);
     if (!strchr(name, '%')) {
@@ -115,6 +122,7 @@ static void fill_want(const struct config_lock *p, struct want *want)
     want->lost_signal = p->lost_signal;
     want->on_end = p->on_end;
     want->has_own_id = p->has_id;
+    want->is_shared = p->share == CONFIG_SHARE_HOST;
 }
 
 static enum justalock_status check_times(const struct want *want,
@@ -147,6 +155,7 @@ static enum justalock_status add(const struct guard *g,
     if (st != JUSTALOCK_OK)
         return st;
     fill_want(&policy, &want);
+    want.said = config_find(g->config, want.name);
     st = check_times(&want, err);
     if (st != JUSTALOCK_OK)
         return st;
@@ -193,6 +202,23 @@ enum justalock_status locks_parse(const struct guard *g, const char *list,
 {
     ret_wants->len = 0;
     return parse_into(g, list, f, ret_wants, err);
+}
+
+bool locks_have_users(const struct guard *g, const char *list,
+                      const struct work_facts *f)
+{
+    static struct wants wants;
+    struct config_lock policy;
+    struct justalock_error err;
+
+    if (locks_parse(g, list, f, &wants, &err) != JUSTALOCK_OK)
+        return false; /* said when they are taken */
+    for (size_t i = 0; i < wants.len; i++)
+        if (config_policy(g->config, wants.v[i].name, kind_of(f), &policy,
+                          &err) == JUSTALOCK_OK &&
+            policy.users)
+            return true;
+    return false;
 }
 
 bool wants_equal(const struct wants *a, const struct wants *b)
@@ -317,181 +343,4 @@ enum justalock_status locks_of_job(const struct guard *g,
     if (ret_wants->len > 0)
         qsort(ret_wants->v, ret_wants->len, sizeof(*ret_wants->v), by_id);
     return JUSTALOCK_OK;
-}
-
-/* ---- into a work ---- */
-
-static void copy_text(char *to, size_t size, const char *from)
-{
-    (void)snprintf(to, size, "%s", from ? from : "");
-}
-
-/* The token is read by root, here; the keeper could not. */
-static enum justalock_status fill_service(const struct guard *g,
-                                          struct keeper_service *s,
-                                          struct justalock_error *err)
-{
-    const struct config *c = g->config;
-
-    memset(s, 0, sizeof(*s));
-    copy_text(s->url, sizeof(s->url), c->service.url);
-    copy_text(s->ca_file, sizeof(s->ca_file), c->service.ca_file);
-    copy_text(s->cert_file, sizeof(s->cert_file), c->service.cert_file);
-    copy_text(s->key_file, sizeof(s->key_file), c->service.key_file);
-    copy_text(s->proxy, sizeof(s->proxy), c->service.proxy);
-    if (!c->service.token_file)
-        return JUSTALOCK_OK;
-    if (proc_read_file(AT_FDCWD, c->service.token_file, s->token,
-                       sizeof(s->token)) <= 0)
-        return error_set(err, JUSTALOCK_CONFIG, "%s: the token cannot be read",
-                         c->service.token_file);
-    s->token[strcspn(s->token, "\r\n")] = '\0';
-    return JUSTALOCK_OK;
-}
-
-/* The strictest of all locks is the work's. */
-static void fill_policies(struct work_facts *f, const struct wants *wants)
-{
-    const struct want *w = wants->v;
-    int64_t wait = w[0].wait_ms;
-
-    f->on_unreachable = w[0].on_unreachable;
-    f->on_end = w[0].on_end;
-    if (f->kind == WORK_JOB || f->on_lost == CONFIG_LOST_UNSET) {
-        f->on_lost = w[0].on_lost;
-        f->lost_signal = w[0].lost_signal;
-    }
-    if (f->on_busy == WIRE_BUSY_DEFAULT)
-        f->on_busy = w[0].on_busy == CONFIG_BUSY_FAIL      ? WIRE_BUSY_FAIL
-                     : w[0].on_busy == CONFIG_BUSY_REQUEUE ? WIRE_BUSY_REQUEUE
-                                                           : WIRE_BUSY_WAIT;
-    f->grace_ms = 0;
-    for (size_t i = 0; i < wants->len; i++) {
-        struct lease_times t = w[i].times;
-        struct justalock_error err;
-
-        if (w[i].on_unreachable == CONFIG_UNREACHABLE_CLOSED)
-            f->on_unreachable = CONFIG_UNREACHABLE_CLOSED;
-        if (w[i].on_lost == CONFIG_LOST_KILL && f->kind == WORK_JOB)
-            f->on_lost = CONFIG_LOST_KILL;
-        if (w[i].on_end == CONFIG_END_KILL)
-            f->on_end = CONFIG_END_KILL;
-        if (w[i].wait_ms >= 0 && (wait < 0 || w[i].wait_ms < wait))
-            wait = w[i].wait_ms;
-        if (lease_times_fill(&t, false, &err) == JUSTALOCK_OK &&
-            t.grace_ms > f->grace_ms)
-            f->grace_ms = t.grace_ms;
-    }
-    if (f->wait_ms == WIRE_WAIT_DEFAULT)
-        f->wait_ms = wait;
-}
-
-/*
- * Who we are for one lock. The nodes and components of a job must be the same
- * client, so theirs comes from the site secret.
- */
-static enum justalock_status fill_client(const struct guard *g,
-                                         const struct work_facts *f,
-                                         const char *client,
-                                         struct keeper_lock *lock,
-                                         struct justalock_error *err)
-{
-    bool is_one_node =
-        f->job.node_count == 1 && f->job.leader_id == f->job.job_id;
-    /* A het job's leader looks like any job on one node, so random is for
-     * those of whom nothing is known, and where there is no secret. */
-    bool is_alone = f->kind == WORK_COMMAND || !f->is_told ||
-                    (is_one_node && !g->has_secret);
-    const struct secret_job job = {.cluster = g->config->slurm.cluster
-                                                  ? g->config->slurm.cluster
-                                                  : f->job.cluster,
-                                   .job_id = f->job.leader_id,
-                                   .array_task = f->job.array_task,
-                                   .restart = f->job.restart,
-                                   .uid = f->job.uid};
-    enum justalock_status st;
-    char text[33];
-
-    if (client && client[0] != '\0') {
-        lock->client_len = strlen(client);
-        memcpy(lock->client, client, lock->client_len);
-        lock->reusable_client = true;
-        return JUSTALOCK_OK;
-    }
-    if (!is_alone && !g->has_secret)
-        return error_set(err, JUSTALOCK_CONFIG,
-                         "a job on several nodes needs the site secret: %s",
-                         g->secret_error);
-    if (is_alone) {
-        st = id_random_hex(text, 16, err);
-        if (st != JUSTALOCK_OK)
-            return st;
-    } else {
-        secret_job_client(&g->secret, &job, &lock->id, text);
-        /* Other nodes use it longer: never shorten their lease. */
-        lock->reusable_client = true;
-    }
-    lock->client_len = 32;
-    memcpy(lock->client, text, 32);
-    return JUSTALOCK_OK;
-}
-
-static enum justalock_status fill_held(const struct guard *g,
-                                       const struct work_facts *f,
-                                       const struct want *want,
-                                       const char *client, const char *label,
-                                       struct held *h,
-                                       struct justalock_error *err)
-{
-    copy_text(h->name, sizeof(h->name), want->name);
-    h->lock.id = want->id;
-    h->lock.times = want->times;
-    h->is_public_id = !g->config->hashed_names || want->has_own_id;
-    copy_text(h->lock.label, sizeof(h->lock.label), label);
-    for (char *c = h->lock.label; *c; c++)
-        if (*c < 0x20 || *c > 0x7e)
-            *c = '?'; /* a header's value */
-    if (fill_client(g, f, client, &h->lock, err) != JUSTALOCK_OK)
-        return err->status;
-    return id_random_hex(h->lock.share, KEEPER_SHARE_LEN / 2, err);
-}
-
-enum justalock_status locks_take(const struct guard *g, struct work *w,
-                                 const struct wants *wants, const char *client,
-                                 const char *label, struct justalock_error *err)
-{
-    struct held *helds = calloc(wants->len, sizeof(*helds));
-    enum justalock_status st;
-
-    if (!helds)
-        return error_nomem(err);
-    st = fill_service(g, &w->f.service, err);
-    for (size_t i = 0; i < wants->len && st == JUSTALOCK_OK; i++)
-        st = fill_held(g, &w->f, &wants->v[i], client, label, &helds[i], err);
-    if (st != JUSTALOCK_OK) {
-        free(helds);
-        return st;
-    }
-    free(w->helds);
-    w->helds = helds;
-    w->f.helds_len = wants->len;
-    fill_policies(&w->f, wants);
-    return JUSTALOCK_OK;
-}
-
-void locks_names(const struct work *w, char *ret_list, size_t size)
-{
-    size_t at = 0;
-
-    ret_list[0] = '\0';
-    for (size_t i = 0; i < w->f.helds_len; i++) {
-        int n = snprintf(ret_list + at, size - at, "%s%s", at > 0 ? "," : "",
-                         w->helds[i].name);
-
-        if (n < 0 || (size_t)n >= size - at) {
-            ret_list[at] = '\0';
-            return;
-        }
-        at += (size_t)n;
-    }
 }

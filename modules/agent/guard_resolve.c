@@ -38,7 +38,8 @@ static void look_up(struct guard *g, struct work *w)
     struct passwd *found = NULL;
     struct justalock_error err;
 
-    if (getpwuid_r(w->f.uid, &pw, data, sizeof(data), &found) == 0 && found &&
+    if (w->f.kind != WORK_SESSION &&
+        getpwuid_r(w->f.uid, &pw, data, sizeof(data), &found) == 0 && found &&
         strlen(pw.pw_name) < sizeof(w->f.user)) {
         (void)snprintf(w->f.user, sizeof(w->f.user), "%s", pw.pw_name);
         say_line("User", pw.pw_name);
@@ -161,6 +162,20 @@ static enum wire_verdict verdict_of(enum justalock_status st)
     }
 }
 
+/* "root@n1 (sudo by alice)", "alice@n1 (sshd from 192.0.2.7)" */
+static void session_label(const struct guard *g, const struct work *w,
+                          char *ret_label, size_t size)
+{
+    const struct work_facts *f = &w->f;
+
+    (void)snprintf(ret_label, size, "%.32s@%.24s (%.16s%s%.32s)", f->user,
+                   g->host, f->login,
+                   f->rhost[0]   ? " from "
+                   : f->ruser[0] ? " by "
+                                 : "",
+                   f->rhost[0] ? f->rhost : f->ruser);
+}
+
 static void default_label(const struct guard *g, const struct work *w,
                           char *ret_label, size_t size)
 {
@@ -168,6 +183,10 @@ static void default_label(const struct guard *g, const struct work *w,
     char uid[16];
 
     (void)snprintf(uid, sizeof(uid), "%u", w->f.uid);
+    if (w->f.kind == WORK_SESSION) {
+        session_label(g, w, ret_label, size);
+        return;
+    }
     work_text(w, text, sizeof(text));
     (void)snprintf(ret_label, size, "%.30s %.40s@%.40s", text,
                    w->f.user[0] ? w->f.user : uid, g->host);
@@ -213,6 +232,10 @@ static void take_locks(struct guard *g, struct work *w)
                         &err);
     if (st != JUSTALOCK_OK) {
         w->f.helds_len = 0;
+        /* A line of pam.d names a lock that is not for sessions: the admin's
+         * mistake, not the user's. */
+        if (w->f.kind == WORK_SESSION && st == JUSTALOCK_DENIED)
+            st = JUSTALOCK_CONFIG;
         hold_refuse(g, w, verdict_of(st), err.text);
         return;
     }
@@ -271,7 +294,9 @@ static bool is_resolved(struct guard *g, struct work *w)
                  (locks_needs_name(w->f.option) && w->f.job.name[0] == '\0');
     }
     w->needs_slurm = needs && !w->is_asked_slurm;
-    if (w->f.uid == 0) {
+    if (w->f.kind == WORK_SESSION) {
+        w->is_checked |= !locks_have_users(g, w->f.option, &w->f);
+    } else if (w->f.uid == 0) {
         (void)snprintf(w->f.user, sizeof(w->f.user), "root");
         w->is_checked = true;
     }

@@ -104,26 +104,32 @@ static void fill_ids(const struct work *w, char *ret_ids, size_t size)
     }
 }
 
-void say_go(struct guard *g, struct work *w, struct conn *c)
+void say_fill_go(struct work *w, struct conn *c, struct wire_msg *ret_m)
 {
-    static struct wire_msg m; /* 4 kB */
     int64_t waited = clock_elapsed_ms(c->since, clock_now());
 
-    memset(&m, 0, sizeof(m));
-    m.type = WIRE_VERDICT;
-    m.verdict = WIRE_GO;
-    locks_names(w, m.locks, sizeof(m.locks));
-    fill_ids(w, m.ids, sizeof(m.ids));
+    memset(ret_m, 0, sizeof(*ret_m));
+    ret_m->type = WIRE_VERDICT;
+    ret_m->verdict = WIRE_GO;
+    locks_names(w, ret_m->locks, sizeof(ret_m->locks));
+    fill_ids(w, ret_m->ids, sizeof(ret_m->ids));
     /* With several locks the first one's: the greatest would be no one's. */
+    ret_m->has_token = w->helds[0].has_token;
+    ret_m->token = w->helds[0].token;
     if (w->f.kind == WORK_COMMAND && w->f.uid == 0 &&
         w->who.kind == IDENTITY_CGROUP)
-        memcpy(m.place, w->who.path, sizeof(w->who.path));
-    m.has_token = w->helds[0].has_token;
-    m.token = w->helds[0].token;
+        memcpy(ret_m->place, w->who.path, sizeof(w->who.path));
     if (c->is_noted && waited >= 1000)
-        (void)snprintf(m.text, sizeof(m.text),
-                       "got lock \"%.400s\" after %lld s", m.locks,
+        (void)snprintf(ret_m->text, sizeof(ret_m->text),
+                       "got lock \"%.400s\" after %lld s", ret_m->locks,
                        (long long)(waited / 1000));
+}
+
+void say_go(struct guard *g, struct work *w, struct conn *c)
+{
+    static struct wire_msg m; /* 6 kB */
+
+    say_fill_go(w, c, &m);
     conn_send(g, c, &m);
 }
 

@@ -18,6 +18,7 @@
 #include "record.h"
 
 #define PREFIX "work-"
+#define LIFE   "life-" /* guard_session.c's */
 #define ASIDE  ".damaged"
 
 static bool path_of(const struct guard *g, const char *prefix, uint64_t number,
@@ -233,6 +234,20 @@ static void free_orphan_rows(struct guard *g)
     }
 }
 
+/* Of sessions whose record is not there any more. */
+static bool drop_life(void *arg, int dir, const char *name)
+{
+    struct guard *g = arg;
+    uint64_t number;
+
+    if (strncmp(name, LIFE, strlen(LIFE)) == 0 &&
+        parse_u64(name + strlen(LIFE), 1, UINT64_MAX, "life line", &number,
+                  NULL) == JUSTALOCK_OK &&
+        !work_by_number(g, number))
+        (void)unlinkat(dir, name, 0);
+    return true;
+}
+
 void state_load(struct guard *g)
 {
     DIR *dir = opendir(g->o->state);
@@ -248,8 +263,10 @@ void state_load(struct guard *g)
             strspn(e->d_name + skip, "0123456789") == strlen(e->d_name + skip))
             load(g, e->d_name);
     }
-    if (dir)
+    if (dir) {
+        (void)proc_each_name(dirfd(dir), drop_life, g);
         (void)closedir(dir);
+    }
     sort_works(g);
     for (struct work *w = g->works; w; w = w->next)
         if (g->next_number <= w->f.number)

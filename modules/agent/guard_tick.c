@@ -17,6 +17,7 @@
 static void tick_asking(struct guard *g, struct work *w, struct clock_time now)
 {
     bool is_open = w->f.on_unreachable == CONFIG_UNREACHABLE_OPEN;
+    int64_t patience = is_open ? GUARD_OPEN_MS : GUARD_PATIENCE_MS;
     struct keeper_event silent = {.kind = KEEPER_TIMEOUT,
                                   .status = JUSTALOCK_NET};
     bool is_due = false;
@@ -36,9 +37,10 @@ static void tick_asking(struct guard *g, struct work *w, struct clock_time now)
         hold_abandon(g, w, true);
         return;
     }
+    if (w->f.kind == WORK_SESSION)
+        patience = w->patience_ms;
     if (clock_is_never(w->silent) ||
-        clock_elapsed_ms(w->silent, now) <
-            (is_open ? GUARD_OPEN_MS : GUARD_PATIENCE_MS))
+        clock_elapsed_ms(w->silent, now) < patience)
         return;
     /* A command that waits for ever waits for the service too. */
     if (!is_open && w->f.kind == WORK_COMMAND && w->f.wait_ms < 0)
@@ -97,8 +99,10 @@ void hold_tick(struct guard *g, struct work *w, struct clock_time now)
     case WORK_HELD:
         if (w->f.kind == WORK_JOB)
             tick_job(g, w, now);
-        else
+        else if (w->f.kind == WORK_COMMAND)
             tick_command(g, w, now);
+        else
+            session_tick(g, w, now);
         return;
     case WORK_RELEASING:
         if (clock_elapsed_ms(w->asked, now) > UNANSWERED_MS) {

@@ -26,6 +26,7 @@ struct work *work_new(struct guard *g, enum work_kind kind, uint64_t number)
     w->f.wait_ms = WIRE_WAIT_DEFAULT;
     w->silent = clock_never();
     w->left_alone = clock_never();
+    w->life.fd = -1;
     w->empty = clock_now();
     w->looked = w->empty;
     DL_APPEND(g->works, w);
@@ -47,6 +48,7 @@ void work_remove(struct guard *g, struct work *w)
         log_warn("cgroup %s cannot be removed: %s", w->who.path,
                  strerror(errno));
     }
+    session_forget(g, w);
     if (w->row)
         row_free(w->row);
     state_drop(g, w);
@@ -116,6 +118,9 @@ void work_text(const struct work *w, char *ret_text, size_t size)
     if (w->f.kind == WORK_COMMAND)
         (void)snprintf(ret_text, size, "command %d",
                        (int)proc_key_pid(w->f.owner));
+    else if (w->f.kind == WORK_SESSION)
+        (void)snprintf(ret_text, size, "%.16s session %d of %.24s", w->f.login,
+                       (int)proc_key_pid(w->f.owner), w->f.user);
     else if (w->f.job.array_id != WIRE_NO_ARRAY)
         (void)snprintf(ret_text, size, "job %u_%u", w->f.job.array_id,
                        w->f.job.array_task);
@@ -139,6 +144,8 @@ void work_changed_identity(struct work *w)
         atomic_store(&w->row->who.root, atomic_load(&w->who.root));
         atomic_store(&w->row->who.kind, w->who.kind);
     }
+    for (int i = 0; i < IDENTITY_SPARES; i++)
+        atomic_store(&w->row->who.spare[i], atomic_load(&w->who.spare[i]));
     atomic_store(&w->row->who.born_before, atomic_load(&w->who.born_before));
     atomic_store(&w->row->who.root, atomic_load(&w->who.root));
 }
@@ -166,15 +173,24 @@ void work_place(struct guard *g, struct work *w, pid_t near)
             return;
         }
     }
-    /* A user's command stays within the limits of where it was started. */
-    if (w->f.kind == WORK_COMMAND && w->f.uid != 0)
+    if (w->f.kind == WORK_SESSION && work_own_session(near) != UINT32_MAX) {
+        w->who.kind = IDENTITY_SESSION;
+        w->who.job_id = work_own_session(near);
+        return;
+    }
+    /* A user's command stays within the limits of where it was started, and
+     * su and sudo within the login that they are of. */
+    if (w->f.kind == WORK_SESSION ||
+        (w->f.kind == WORK_COMMAND && w->f.uid != 0))
         work_cgroup_of(&g->home, near, parent);
     if (w->f.kind == WORK_JOB)
         (void)snprintf(name, sizeof(name), "job-%u-%u", w->f.job.job_id,
                        w->f.job.restart);
     else
         (void)snprintf(name, sizeof(name), "%s%s%llu",
-                       parent[0] ? "justalock-" : "command-",
+                       parent[0]                   ? "justalock-"
+                       : w->f.kind == WORK_SESSION ? "session-"
+                                                   : "command-",
                        parent[0] ? g->table.header->tag : "",
                        (unsigned long long)w->f.number);
     if (g->home.is_usable &&
@@ -213,8 +229,9 @@ enum justalock_status work_put(struct guard *g, struct work *w,
         atomic_store(&w->who.root, process);
         break;
     case IDENTITY_JOB:
+    case IDENTITY_SESSION:
     case IDENTITY_NONE:
-        break; /* found by its environment once it runs the user's program */
+        break; /* found by what the kernel or Slurm has marked it with */
     }
     if (st == JUSTALOCK_OK)
         work_changed_identity(w);

@@ -29,6 +29,7 @@
 
 /* Fields of /proc/PID/stat, counted from the state (0), see proc(5). */
 #define STAT_PARENT  1
+#define STAT_TTY     4
 #define STAT_THREADS 17
 #define STAT_START   19
 
@@ -153,7 +154,7 @@ bool proc_stat_read(pid_t pid, struct proc_stat *ret_stat)
 {
     char path[32];
     char text[768];
-    uint64_t parent, threads, start;
+    uint64_t parent, threads, start, terminal;
     const char *rest;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
@@ -166,11 +167,14 @@ bool proc_stat_read(pid_t pid, struct proc_stat *ret_stat)
         !stat_field(rest + 2, STAT_THREADS, &threads) ||
         !stat_field(rest + 2, STAT_START, &start))
         return false;
+    if (!stat_field(rest + 2, STAT_TTY, &terminal))
+        terminal = 0;
     *ret_stat = (struct proc_stat){.pid = pid,
                                    .parent = (pid_t)parent,
                                    .state = rest[2],
                                    .is_alive = rest[2] != 'X' &&
                                                (rest[2] != 'Z' || threads > 1),
+                                   .terminal = terminal,
                                    .start = start};
     return true;
 }

@@ -19,8 +19,9 @@ struct proc_stat {
     pid_t pid;
     pid_t parent;
     char state;
-    bool is_alive;  /* no zombie, or one whose other threads still run */
-    uint64_t start; /* clock ticks since boot */
+    bool is_alive;     /* no zombie, or one whose other threads still run */
+    uint64_t terminal; /* device number, 0: none */
+    uint64_t start;    /* clock ticks since boot */
 };
 
 /* false: there is no such process. */

@@ -64,6 +64,11 @@ static void put_facts(struct buf *b, const struct work_facts *f)
     buf_u8(b, f->is_over);
     buf_u32(b, f->uid);
     buf_u64(b, f->owner);
+    buf_text(b, f->login);
+    buf_text(b, f->ruser);
+    buf_text(b, f->rhost);
+    buf_text(b, f->cookie);
+    buf_u8(b, f->is_shared);
     buf_u8(b, (uint8_t)f->on_unreachable);
     buf_u8(b, (uint8_t)f->on_lost);
     buf_u8(b, (uint8_t)f->lost_signal);
@@ -183,7 +188,7 @@ static void get_service(struct reader *r, struct keeper_service *s)
 static void get_facts(struct reader *r, struct work_facts *f)
 {
     f->number = get_u64(r);
-    f->kind = (enum work_kind)get_choice(r, WORK_COMMAND);
+    f->kind = (enum work_kind)get_choice(r, WORK_SESSION);
     r->failed |= f->kind == 0 || f->number == 0 ||
                  f->number > UINT64_MAX >> GUARD_HANDLE_BITS;
     get_job(r, &f->job);
@@ -196,6 +201,11 @@ static void get_facts(struct reader *r, struct work_facts *f)
     f->is_over = get_flag(r);
     f->uid = get_u32(r);
     f->owner = get_u64(r);
+    get_text(r, f->login, sizeof(f->login));
+    get_text(r, f->ruser, sizeof(f->ruser));
+    get_text(r, f->rhost, sizeof(f->rhost));
+    get_text(r, f->cookie, sizeof(f->cookie));
+    f->is_shared = get_flag(r);
     f->on_unreachable =
         (enum config_unreachable)get_choice(r, CONFIG_UNREACHABLE_OPEN);
     f->on_lost = (enum config_lost)get_choice(r, CONFIG_LOST_LOG);

@@ -2,8 +2,8 @@
 /*
  * work.c - finds, counts and signals the processes of a piece of work: those
  * of a cgroup, of the step leaves of Slurm's own cgroups, or, where there are
- * none, those that carry the job's id in their environment or descend from a
- * process. Nothing here allocates or blocks.
+ * none, those that carry the job's id in their environment, descend from a
+ * process, or are of the same audit session. Nothing here allocates or blocks.
  */
 #include "work.h"
 
@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "parse.h"
+
 #define DEPTH_MAX   8  /* of cgroups below a leaf */
 #define PARENTS_MAX 64 /* steps up a process tree */
 
@@ -26,6 +28,8 @@ struct pass {
     int count;
     bool is_blind; /* something could not be read */
     unsigned depth;
+    void (*fn)(void *arg, pid_t pid); /* NULL: none */
+    void *arg;
 };
 
 static bool is_born_late(const struct identity *who, uint64_t start)
@@ -33,6 +37,24 @@ static bool is_born_late(const struct identity *who, uint64_t start)
     uint64_t limit = atomic_load(&who->born_before);
 
     return limit != 0 && start >= limit;
+}
+
+static bool is_spared(const struct identity *who, pid_t pid)
+{
+    for (int i = 0; i < IDENTITY_SPARES; i++) {
+        uint64_t key = atomic_load(&who->spare[i]);
+
+        if (key != 0 && proc_key_pid(key) == pid && proc_key_of(pid) == key)
+            return true;
+    }
+    return false;
+}
+
+/* All processes of the cgroup, without exception? */
+static bool is_whole(const struct identity *who)
+{
+    return atomic_load(&who->born_before) == 0 &&
+           atomic_load(&who->spare[0]) == 0 && atomic_load(&who->spare[1]) == 0;
 }
 
 /* ---- cgroups ---- */
@@ -79,7 +101,11 @@ static void take_member(struct pass *p, pid_t pid)
     if (pid != 0 && atomic_load(&p->who->born_before) != 0 &&
         proc_stat_read(pid, &st) && is_born_late(p->who, st.start))
         return;
+    if (is_spared(p->who, pid))
+        return;
     p->count++;
+    if (p->fn)
+        p->fn(p->arg, pid);
     if (p->signo == 0 || pid <= 1 || pid == getpid())
         return;
     fd = proc_pidfd_open(pid);
@@ -146,7 +172,7 @@ static void take_folder(struct pass *p, int dir)
     }
     p->depth++;
     /* Linux 5.14: all at once, whoever forks. */
-    if (p->signo == SIGKILL && atomic_load(&p->who->born_before) == 0)
+    if (p->signo == SIGKILL && is_whole(p->who))
         (void)proc_write_file(dir, "cgroup.kill", "1");
     take_members(p, dir);
     p->is_blind |=
@@ -223,6 +249,34 @@ static bool has_job_in_environment(pid_t pid, uint32_t job_id)
     return found;
 }
 
+/* The audit session, set once by pam_loginuid and inherited; a user cannot
+ * change it. UINT32_MAX: none. */
+static uint32_t session_of(pid_t pid)
+{
+    char path[32];
+    char text[16];
+    uint64_t id;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/sessionid", (int)pid);
+    if (proc_read_file(AT_FDCWD, path, text, sizeof(text)) <= 0)
+        return UINT32_MAX;
+    text[strcspn(text, "\n")] = '\0';
+    return parse_u64(text, 0, UINT32_MAX, "session", &id, NULL) == JUSTALOCK_OK
+               ? (uint32_t)id
+               : UINT32_MAX;
+}
+
+uint32_t work_own_session(pid_t pid)
+{
+    struct proc_stat st;
+    uint32_t id = session_of(pid);
+
+    return id != UINT32_MAX && proc_stat_read(pid, &st) &&
+                   session_of(st.parent) != id
+               ? id
+               : UINT32_MAX;
+}
+
 static bool has_uid(pid_t pid, uint32_t uid)
 {
     char path[32];
@@ -245,6 +299,8 @@ static bool is_of_tree(const struct identity *who, pid_t pid)
 {
     struct proc_stat st;
 
+    if (who->kind == IDENTITY_SESSION)
+        return session_of(pid) == who->job_id;
     if (who->kind == IDENTITY_TREE && atomic_load(&who->root) == 0)
         return false;
     for (int steps = 0; pid > 1 && steps < PARENTS_MAX; steps++) {
@@ -267,9 +323,11 @@ static bool take_process(void *arg, int dir, const char *name)
     (void)dir;
     if (pid <= 1 || pid == getpid() || !proc_stat_read(pid, &st) ||
         !st.is_alive || is_born_late(p->who, st.start) ||
-        !is_of_tree(p->who, pid))
+        !is_of_tree(p->who, pid) || is_spared(p->who, pid))
         return true;
     p->count++;
+    if (p->fn)
+        p->fn(p->arg, pid);
     if (p->signo == 0)
         return true;
     fd = proc_pidfd_open(pid);
@@ -295,23 +353,37 @@ static void pass_proc(struct pass *p)
 
 /* ---- what is offered ---- */
 
-int work_signal(const struct identity *who, int signo)
+static int run_pass(struct pass *p)
 {
-    struct pass p = {.who = who, .signo = signo};
-
-    switch ((enum identity_kind)who->kind) {
+    switch ((enum identity_kind)p->who->kind) {
     case IDENTITY_NONE:
         return 0;
     case IDENTITY_CGROUP:
     case IDENTITY_SLURM:
-        pass_cgroup(&p);
+        pass_cgroup(p);
         break;
     case IDENTITY_JOB:
     case IDENTITY_TREE:
-        pass_proc(&p);
+    case IDENTITY_SESSION:
+        pass_proc(p);
         break;
     }
-    return p.is_blind && p.count == 0 ? -1 : p.count;
+    return p->is_blind && p->count == 0 ? -1 : p->count;
+}
+
+int work_signal(const struct identity *who, int signo)
+{
+    struct pass p = {.who = who, .signo = signo};
+
+    return run_pass(&p);
+}
+
+void work_each(const struct identity *who, void (*fn)(void *arg, pid_t pid),
+               void *arg)
+{
+    struct pass p = {.who = who, .fn = fn, .arg = arg};
+
+    (void)run_pass(&p);
 }
 
 int work_count(const struct identity *who)
@@ -329,6 +401,7 @@ bool work_has(const struct identity *who, pid_t pid)
         return is_member(who, pid);
     case IDENTITY_JOB:
     case IDENTITY_TREE:
+    case IDENTITY_SESSION:
         return is_of_tree(who, pid);
     }
     return false;

@@ -16,6 +16,12 @@ int work_count(const struct identity *who);
 /* One pass: signo to all of them; returns how many there were before it, or
  * -1. Who wants them dead calls again: a process may fork meanwhile. */
 int work_signal(const struct identity *who, int signo);
+/* Call fn for each of them. */
+void work_each(const struct identity *who, void (*fn)(void *arg, pid_t pid),
+               void *arg);
+/* The audit session of a process that is none of its parent's: a login's own.
+ * UINT32_MAX: it has none, or shares it, as su and sudo do. */
+uint32_t work_own_session(pid_t pid);
 /* Is this process of the work? */
 bool work_has(const struct identity *who, pid_t pid);
 

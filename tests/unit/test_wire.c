@@ -7,10 +7,10 @@
 #include "wire.h"
 
 static const enum wire_type types[] = {
-    WIRE_JOB_BEGIN,   WIRE_JOB_END,     WIRE_JOB_TASK, WIRE_COMMAND,
-    WIRE_COMMAND_PID, WIRE_COMMAND_END, WIRE_LIST,     WIRE_PING,
-    WIRE_RELOAD,      WIRE_NOTE,        WIRE_VERDICT,  WIRE_ITEM,
-    WIRE_LOST,
+    WIRE_JOB_BEGIN,   WIRE_JOB_END,      WIRE_JOB_TASK,      WIRE_COMMAND,
+    WIRE_COMMAND_PID, WIRE_COMMAND_END,  WIRE_LIST,          WIRE_PING,
+    WIRE_RELOAD,      WIRE_NOTE,         WIRE_VERDICT,       WIRE_ITEM,
+    WIRE_LOST,        WIRE_SESSION_OPEN, WIRE_SESSION_CLOSE,
 };
 
 static void fill(char *text, size_t size, char c)
@@ -37,6 +37,14 @@ static void fill_all(struct wire_msg *m, enum wire_type type)
     fill(m->job.reservation, sizeof(m->job.reservation), 'r');
     fill(m->job.account, sizeof(m->job.account), 'a');
     fill(m->job.name, sizeof(m->job.name), 'n');
+    m->session = (struct wire_session){
+        .uid = 12, .timeout_ms = 13, .on_end = 3, .share = 1};
+    fill(m->session.user, sizeof(m->session.user), 'u');
+    fill(m->session.ruser, sizeof(m->session.ruser), 'R');
+    fill(m->session.rhost, sizeof(m->session.rhost), 'h');
+    fill(m->session.service, sizeof(m->session.service), 's');
+    fill(m->cookie, sizeof(m->cookie), 'k');
+    fill(m->place, sizeof(m->place), 'P');
     m->step_id = 9;
     m->local_task = 10;
     fill(m->locks, sizeof(m->locks), 'l');
@@ -117,6 +125,19 @@ static void test_fields(void **state)
     assert_int_equal(got.signo, 15);
     assert_int_equal(got.on_lost, WIRE_LOST_SIGNAL);
     assert_int_equal(got.life_s, 65535);
+    fill_all(&m, WIRE_SESSION_OPEN);
+    pack(&m, &b);
+    assert_ok(wire_unpack(b.data, b.len, &got, &err), err);
+    buf_done(&b);
+    assert_memory_equal(&got.session, &m.session, sizeof(m.session));
+    assert_int_equal(got.on_lost, WIRE_LOST_SIGNAL);
+    assert_true(got.wait_ms == WIRE_WAIT_DEFAULT);
+    fill_all(&m, WIRE_VERDICT);
+    pack(&m, &b);
+    assert_ok(wire_unpack(b.data, b.len, &got, &err), err);
+    buf_done(&b);
+    assert_string_equal(got.place, m.place);
+    assert_string_equal(got.cookie, m.cookie);
     fill_all(&m, WIRE_ITEM);
     pack(&m, &b);
     assert_ok(wire_unpack(b.data, b.len, &got, &err), err);
@@ -132,8 +153,9 @@ static void test_frozen(void **state)
 {
     static const uint8_t ping[] = {1, 0, 8, 0};
     static const uint8_t verdict[] = {
-        1,    0, 65, 0,   3,   1, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22,
-        0x11, 2, 0,  'a', ',', 1, 0,    'i',  0,    0,    1,    0,    'p',
+        1,    0,    65,   0,    3, 1,   0x88, 0x77, 0x66, 0x55,
+        0x44, 0x33, 0x22, 0x11, 2, 0,   'a',  ',',  1,    0,
+        'i',  0,    0,    1,    0, 'p', 1,    0,    'k',
     };
     static const uint8_t command[] = {
         1,    0,    4, 0,  1,    0, 'x', 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -153,7 +175,8 @@ static void test_frozen(void **state)
                           .token = 0x1122334455667788,
                           .locks = "a,",
                           .ids = "i",
-                          .place = "p"};
+                          .place = "p",
+                          .cookie = "k"};
     pack(&m, &b);
     assert_int_equal(b.len, sizeof(verdict));
     assert_memory_equal(b.data, verdict, sizeof(verdict));

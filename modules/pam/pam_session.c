@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pam_session.c - asks the agent for a session's lock and waits for its word,
+ * bounded, without a thread, a child or a signal handler.
+ */
+#include "pam_session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define AGAIN_MS   50   /* between tries to connect */
+#define GO_BACK_MS 2000 /* for the answer to a close */
+
+/* Not sleep: the clocks of the deadline go on in suspend. */
+static void pause_ms(int ms)
+{
+    (void)poll(NULL, 0, ms);
+}
+
+/* A restarting agent is tried again, one that is missing is too: it may be
+ * about to start. */
+static enum session_end connect_by(const char *path, struct clock_time by,
+                                   int *ret_fd, struct justalock_error *err)
+{
+    for (;;) {
+        enum justalock_status st = agent_connect(path, ret_fd, err);
+        int64_t left = clock_left_ms(by, clock_now());
+
+        if (st == JUSTALOCK_OK)
+            return SESSION_VERDICT;
+        if (st != JUSTALOCK_NET)
+            return SESSION_LOCAL;
+        if (left <= 0)
+            return SESSION_UNREACHABLE;
+        pause_ms(left < AGAIN_MS ? (int)left : AGAIN_MS);
+    }
+}
+
+static void fill(const struct session_ask *ask, struct wire_msg *m)
+{
+    const struct pam_options *o = ask->options;
+
+    memset(m, 0, sizeof(*m));
+    m->type = WIRE_SESSION_OPEN;
+    m->session = ask->who;
+    m->session.timeout_ms = (uint32_t)o->timeout_ms;
+    m->session.on_end = o->on_end;
+    m->session.share = o->share;
+    m->on_lost = o->on_lost;
+    m->wait_ms = o->wait_ms;
+    (void)snprintf(m->locks, sizeof(m->locks), "%s", o->lock);
+}
+
+static enum session_end end_of(enum justalock_status st)
+{
+    return st == JUSTALOCK_SYS || st == JUSTALOCK_NOMEM || st == JUSTALOCK_ARG
+               ? SESSION_LOCAL
+               : SESSION_UNREACHABLE;
+}
+
+/* One connection: until the verdict, an error, or the deadline. */
+static enum justalock_status talk(const struct session_ask *ask, int fd,
+                                  struct wire_msg *m, int *ret_life,
+                                  struct clock_time by,
+                                  struct justalock_error *err)
+{
+    enum justalock_status st;
+
+    fill(ask, m);
+    st = agent_send(fd, m, by, err);
+    while (st == JUSTALOCK_OK || st == JUSTALOCK_CANCELED) {
+        /* A handler of the program has run: its signals are not ours. */
+        st = agent_recv_fd(fd, m, ret_life, by, err);
+        if (st != JUSTALOCK_OK)
+            continue;
+        if (m->type == WIRE_VERDICT)
+            return JUSTALOCK_OK;
+        if (*ret_life >= 0)
+            (void)close(*ret_life);
+        *ret_life = -1;
+        if (m->type != WIRE_NOTE)
+            return error_set(err, JUSTALOCK_PROTO,
+                             "the justalock-agent answers out of turn");
+        ask->note(ask->arg, m->text);
+    }
+    return st;
+}
+
+static enum session_end take(const struct pam_options *o, struct wire_msg *m,
+                             int life, struct session *ret_session,
+                             struct justalock_error *err)
+{
+    if (m->verdict != WIRE_GO) {
+        if (life >= 0)
+            (void)close(life);
+        return SESSION_VERDICT;
+    }
+    if (life < 0 || strlen(m->cookie) != WIRE_COOKIE_LEN) {
+        if (life >= 0)
+            (void)close(life);
+        (void)error_set(err, JUSTALOCK_PROTO,
+                        "the justalock-agent gave no life line");
+        return SESSION_UNREACHABLE;
+    }
+    ret_session->life = life;
+    memcpy(ret_session->cookie, m->cookie, sizeof(ret_session->cookie));
+    (void)snprintf(ret_session->socket, sizeof(ret_session->socket), "%s",
+                   o->socket);
+    return SESSION_VERDICT;
+}
+
+enum session_end session_ask(const struct session_ask *ask,
+                             struct wire_msg *ret_verdict,
+                             struct session *ret_session,
+                             struct justalock_error *err)
+{
+    const struct pam_options *o = ask->options;
+    int64_t wait = o->wait_ms > 0 ? o->wait_ms : 0;
+    struct clock_time by = clock_add(clock_now(), wait + o->timeout_ms);
+    enum justalock_status st;
+    int fd, life = -1;
+
+    for (;;) {
+        enum session_end end = connect_by(o->socket, by, &fd, err);
+
+        if (end != SESSION_VERDICT)
+            return end;
+        st = talk(ask, fd, ret_verdict, &life, by, err);
+        (void)close(fd);
+        if (st == JUSTALOCK_OK)
+            return take(o, ret_verdict, life, ret_session, err);
+        /* Gone in the middle: a new guard knows us and goes on. */
+        if (st != JUSTALOCK_NET || clock_left_ms(by, clock_now()) <= 0)
+            return end_of(st);
+        pause_ms(AGAIN_MS);
+    }
+}
+
+enum justalock_status session_give_back(const struct session *s, char *ret_text,
+                                        size_t size,
+                                        struct justalock_error *err)
+{
+    struct clock_time by = clock_add(clock_now(), GO_BACK_MS);
+    struct wire_msg m = {.type = WIRE_SESSION_CLOSE};
+    enum justalock_status st;
+    int fd;
+
+    ret_text[0] = '\0';
+    st = agent_connect(s->socket, &fd, err);
+    if (st != JUSTALOCK_OK)
+        return st;
+    memcpy(m.cookie, s->cookie, sizeof(m.cookie));
+    st = agent_send(fd, &m, by, err);
+    if (st == JUSTALOCK_OK)
+        do
+            st = agent_recv(fd, &m, by, err);
+        while (st == JUSTALOCK_CANCELED && clock_left_ms(by, clock_now()) > 0);
+    (void)close(fd);
+    if (st == JUSTALOCK_OK)
+        (void)snprintf(ret_text, size, "%s", m.text);
+    return st;
+}
+
+void session_drop(struct session *s)
+{
+    if (s->life >= 0)
+        (void)close(s->life);
+    s->life = -1;
+    explicit_bzero(s->cookie, sizeof(s->cookie));
+}
