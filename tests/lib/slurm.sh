@@ -243,7 +243,7 @@ as() { # USER COMMAND...
 ctl_start() { slurmctld; }
 ctl_pid() { cat "$T/ctl/slurmctld.pid"; }
 slurmd_start() { on "$1" slurmd -N "$1"; }
-slurmd_pid() { cat "$T/$1/slurmd.pid"; } # as that node counts
+slurmd_pid() { cat "$T/$1/slurmd.pid" 2>/dev/null; } # as that node counts
 slurmd_stop() {
     on "$1" kill "$(slurmd_pid "$1")"
     wait_for 10 slurmd_is_gone "$1"
