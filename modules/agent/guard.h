@@ -153,6 +153,7 @@ struct work {
     bool is_asked_slurm; /* once is enough */
     struct source life;  /* SESSION: read end of its life line; fd -1: none */
     bool is_undelivered; /* SESSION: after a restart nobody has its life line */
+    bool is_warned;      /* SESSION: its terminals, of the trouble */
     int64_t patience_ms; /* SESSION: service silent: refused */
     unsigned life_s;     /* COMMAND: as asked for; 0: configured */
     char label[JUSTALOCK_LABEL_MAX + 1];
@@ -387,8 +388,8 @@ void session_tick(struct guard *g, struct work *w, struct clock_time now);
 /* After a restart of ours. */
 void session_adopt(struct guard *g, struct work *w);
 void session_forget(struct guard *g, struct work *w); /* its life line */
-/* A line on its terminals. */
-void session_tell(const struct work *w, const char *text);
+/* A line on its terminals; left_ms: until it is ended, -1: now. */
+void session_tell(const struct work *w, const char *text, int64_t left_ms);
 
 /* ---- guard_keeper.c ---- */
 void keeper_link_tick(struct guard *g, struct clock_time now);

@@ -308,7 +308,7 @@ void hold_lose(struct guard *g, struct work *w, const char *why)
     if (w->f.kind == WORK_JOB)
         job_courtesy(g, w);
     if (w->f.kind == WORK_SESSION)
-        session_tell(w, why);
+        session_tell(w, why, -1);
 }
 
 static void close_if_empty(struct guard *g, struct work *w)

@@ -22,6 +22,7 @@
 #define PATIENCE_MIN_MS 500
 #define ASK_AGAIN_MS    1000 /* a module comes back after our restart */
 #define LOOK_MS         1000
+#define WARN_MS         10000 /* before it is ended */
 
 /* ---- the life line ---- */
 
@@ -360,8 +361,35 @@ void session_settled(struct guard *g, struct work *w, const char *text)
     }
 }
 
+/* Before its sshd is ended too, which could not pass a later line on. */
+static void warn(struct work *w, struct clock_time now)
+{
+    const struct held *h = &w->helds[0];
+    struct row_plan plan;
+    char text[200];
+    int64_t left, since;
+
+    /* Due at a third of it, and then again and again. */
+    since = clock_elapsed_ms(h->t0, now);
+    if (since < (int64_t)h->lock.times.life_s * 1000 / 2) {
+        w->is_warned = false;
+        return;
+    }
+    if (w->is_warned || row_look(w->row, &plan, NULL) != ROW_ARMED)
+        return;
+    left = clock_left_ms(plan.deadline, now) - plan.term_lead_ms;
+    if (left > WARN_MS)
+        return;
+    w->is_warned = true;
+    (void)snprintf(text, sizeof(text),
+                   "lock \"%.80s\" could not be refreshed for %lld s", h->name,
+                   (long long)(since / 1000));
+    session_tell(w, text, left > 0 ? left : 0);
+}
+
 void session_tick(struct guard *g, struct work *w, struct clock_time now)
 {
+    warn(w, now);
     if (w->life.fd >= 0 || clock_elapsed_ms(w->looked, now) < LOOK_MS)
         return;
     w->looked = now;
@@ -418,14 +446,20 @@ static void say_on(uint64_t terminal, const char *line, size_t len)
     (void)close(fd);
 }
 
-void session_tell(const struct work *w, const char *text)
+void session_tell(const struct work *w, const char *text, int64_t left_ms)
 {
     struct terminals t = {.len = 0};
-    char line[400];
-    int len = snprintf(
-        line, sizeof(line), "\r\njustalock: %.300s; this session is %s\r\n",
-        text, w->f.on_lost == CONFIG_LOST_LOG ? "left running" : "being ended");
+    char what[80] = "is being ended";
+    char line[440];
+    int len;
 
+    if (w->f.on_lost == CONFIG_LOST_LOG)
+        (void)snprintf(what, sizeof(what), "goes on without it");
+    else if (left_ms >= 0)
+        (void)snprintf(what, sizeof(what), "ends in %lld s unless it can",
+                       (long long)(left_ms / 1000));
+    len = snprintf(line, sizeof(line),
+                   "\r\njustalock: %.300s: this session %s\r\n", text, what);
     parse_mask_unclean(line + 2);
     memcpy(line + len - 2, "\r\n", 2);
     work_each(&w->who, add_terminal, &t);

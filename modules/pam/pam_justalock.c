@@ -40,8 +40,9 @@ struct call {
 
 static void say(const struct call *c, const char *text)
 {
-    /* Refusals are said even to programs that want silence, as pam_limits
-     * does: the user must learn why. */
+    /* As an error, which goes to stderr: su keeps infos to itself. Refusals
+     * are said even to programs that want silence, as pam_limits does: the
+     * user must learn why. */
     (void)pam_error(c->pamh, "justalock: %s", text);
 }
 
@@ -50,7 +51,7 @@ static void note(void *arg, const char *text)
     struct call *c = arg;
 
     if (!c->is_noted && (c->flags & PAM_SILENT) == 0)
-        (void)pam_info(c->pamh, "justalock: %s", text);
+        say(c, text);
     c->is_noted = true;
 }
 
@@ -200,10 +201,10 @@ static int unreachable(const struct call *c, const char *why)
                    "on_unreachable=open says: %s",
                    c->user, c->o.lock, why);
         if ((c->flags & PAM_SILENT) == 0)
-            (void)pam_info(c->pamh,
-                           "justalock: this session goes on without lock "
-                           "\"%s\": %s",
-                           c->o.lock, why);
+            (void)pam_error(c->pamh,
+                            "justalock: this session goes on without lock "
+                            "\"%s\": %s",
+                            c->o.lock, why);
         return PAM_SUCCESS;
     }
     pam_syslog(c->pamh, LOG_ERR, "session of %s refused: lock \"%s\": %s",
@@ -234,7 +235,7 @@ static int granted(const struct call *c, const struct wire_msg *m,
     pam_syslog(c->pamh, LOG_INFO, "session of %s has lock \"%s\"", c->user,
                m->locks);
     if (c->is_noted && m->text[0] != '\0' && (c->flags & PAM_SILENT) == 0)
-        (void)pam_info(c->pamh, "justalock: %s", m->text);
+        say(c, m->text);
     return PAM_SUCCESS;
 }
 
