@@ -265,12 +265,14 @@ install: all
 	$(INSTALL) -m 644 config/justalock.schema.json $(DESTDIR)$(datadir)/justalock/justalock.schema.json
 	$(INSTALL) -m 755 config/healthcheck.sh $(DESTDIR)$(datadir)/justalock/healthcheck.sh
 	$(INSTALL) -m 644 config/plugstack.conf.d/justalock.conf $(DESTDIR)$(datadir)/justalock/plugstack.conf.d/justalock.conf
+	for f in root-shell one-login-node sudo-window justalock.pam-config; do \
+	    $(INSTALL) -m 644 config/pam.d/$$f $(DESTDIR)$(datadir)/justalock/pam.d/$$f; done
 	for m in $(MAN); do $(INSTALL) -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$$(basename $$m); done
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/justalock $(DESTDIR)$(sbindir)/justalock-agent \
 	    $(DESTDIR)$(sbindir)/justalock-server $(DESTDIR)$(libdir)/libjustalock.* \
 	    $(DESTDIR)$(includedir)/justalock.h $(DESTDIR)$(libdir)/pkgconfig/justalock.pc \
-	    $(DESTDIR)$(slurmdir)/spank_justalock.so
+	    $(DESTDIR)$(slurmdir)/spank_justalock.so $(DESTDIR)$(pamdir)/pam_justalock.so
 	rm -rf $(DESTDIR)$(libexecdir)/justalock $(DESTDIR)$(datadir)/justalock
 	for m in $(MAN); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$$(basename $$m); done
 

@@ -23,7 +23,7 @@ into() {
 ok "make install" into install
 for f in bin/justalock sbin/justalock-agent sbin/justalock-server \
     libexec/justalock/justalock-keeper \
-    $lib/slurm-wlm/spank_justalock.so; do
+    $lib/slurm-wlm/spank_justalock.so $lib/security/pam_justalock.so; do
     ok "$f is there and may be run" test -x "$T/usr/$f"
 done
 for f in include/justalock.h $lib/libjustalock.so.1 $lib/libjustalock.a $lib/pkgconfig/justalock.pc \
@@ -31,7 +31,8 @@ for f in include/justalock.h $lib/libjustalock.so.1 $lib/libjustalock.a $lib/pkg
     share/man/man1/justalock.1 share/man/man3/justalock.3 \
     share/man/man5/justalock.json.5 share/man/man7/justalock-protocol.7 \
     share/man/man8/justalock-agent.8 share/man/man8/justalock-server.8 \
-    share/man/man8/spank_justalock.8; do
+    share/man/man8/spank_justalock.8 share/man/man8/pam_justalock.8 \
+    share/justalock/pam.d/root-shell share/justalock/pam.d/one-login-node; do
     ok "$f is there" test -s "$T/usr/$f"
 done
 is "nothing outside usr" "$(ls "$T")" usr
