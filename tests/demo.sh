@@ -3,7 +3,8 @@
 #
 # The main job, for all to see: a private Slurm of two nodes, a lock server
 # with its folder of state, an agent on each node; jobs of two users take turns
-# on one named lock. Prints what happened when, and checks it.
+# on one named lock; then root shells on both nodes, by su, take turns on
+# another. Prints what happened when, and checks it.
 
 set -u
 . tests/lib/tap.sh
@@ -19,10 +20,19 @@ die() {
 }
 now_ms() { date +%s%3N; }
 
+# The stack of su, for the logins below; only in this mount namespace.
+cat >"$T/etc/su" <<END
+auth sufficient pam_rootok.so
+account required pam_permit.so
+session required $B/lib/pam_justalock.so lock=root-shell
+END
+mount --bind "$T/etc/su" /etc/pam.d/su || die "no /etc/pam.d/su here"
+
 # ---- a site: secret, configuration, server, agents ---------------------------
 say "Starting munged, slurmctld, two slurmds, justalock-server, two agents."
 export SITE_LIFETIME=300
-site_start '"slurm": { "cluster": "demo-cluster" }' || die "the site does not start"
+site_start '"slurm": { "cluster": "demo-cluster" },
+    "locks": { "root-shell": { "for": "pam" } }' || die "the site does not start"
 
 # ---- four jobs, two users, one lock -------------------------------------------
 : >"$T/work/log"
@@ -85,6 +95,27 @@ say
 wait_for 15 slurm_rest || die "not at rest: $slurm_why"
 say "Nodes after it: $(sinfo -h -N -p main -o '%N %T' | tr '\n' ' ')"
 say "No two of them at once: yes. Server's state: $(ls "$T/server" | tr '\n' ' ')"
+
+# ---- two root shells -----------------------------------------------------------
+say
+say "A line in /etc/pam.d/su of both nodes: session required pam_justalock.so lock=root-shell"
+shell_is_held() { say_on n1 list --json | grep -q '"root-shell"'; }
+mkfifo "$T/work/leave"
+on n1 su -c "cat '$T/work/leave' >'$T/work/left'" root &
+first=$!
+wait_for 20 shell_is_held || die "su on n1 does not get the lock"
+say
+say "n1# su                        (in)"
+refused=$(on n2 su -c true root 2>&1) && die "two root shells at once"
+say "n2# su"
+printf '%s\n' "$refused" | sed 's/^/    /'
+case $refused in *'lock "root-shell" is held by root@n1 (su'*) ;; *) die "not refused by the lock" ;; esac
+say "n1# exit"
+echo bye >"$T/work/leave"
+wait $first || die "the first shell failed"
+t1=$(now_ms)
+on n2 su -c true root || die "su on n2 is refused though n1 has left"
+say "n2# su                        (in and out, $(($(now_ms) - t1)) ms)"
 
 # ---- leave nothing -------------------------------------------------------------
 agent_stop n1 && agent_stop n2 || die "an agent does not stop"
