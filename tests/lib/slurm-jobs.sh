@@ -24,7 +24,7 @@ says() { out "$1" | grep -Eq -- "$2"; }
 works() { grep -q "^$1 $2\." "$T/work/log"; }
 last_tick() {
     awk -v l="$1" -v j="$2" '$1 == l && $2 ~ "^" j "\\." { t = $3 }
-        END { print t + 0 }' "$T/work/log"
+        END { print t }' "$T/work/log"
 }
 works_on() {
     works_at=$(wc -l <"$T/work/log")
