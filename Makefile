@@ -225,12 +225,13 @@ check-tsan:
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
 
-# ---- bench: BENCH="run handover server agent slurm", or some of them ---------
+# ---- bench: BENCH="run handover server agent pam slurm", or some of them ---------
 
 BENCHES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))
 BENCH_LDFLAGS_stamp := -static
 BENCH_LDFLAGS_mhd_echo := $(MHD_L)
 BENCH_LDFLAGS_hold_many := $(B)/libcommon.a
+BENCH_LDFLAGS_pam_loop := -lpam
 .PHONY: bench bench-run
 $(B)/tests/bench/hold_many: $(B)/libcommon.a
 $(BENCHES): $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o

@@ -3,7 +3,7 @@
 #
 # make bench: what justalock costs beside its peers, as ratios in one run.
 #
-#   tests/bench/bench.sh [PART...]    run handover server agent slurm
+#   tests/bench/bench.sh [PART...]    run handover server agent pam slurm
 #
 # Every value is a median over rounds; in a round, ours and the peer's run in
 # turn, and a ratio is one of the same round, so that what else the machine
@@ -22,7 +22,7 @@ SECONDS_EACH=${SECONDS_EACH:-1}
 WINDOW=${WINDOW:-40}
 PATH=$PATH:/usr/sbin:/sbin
 J=$B/bin/justalock
-[ $# -gt 0 ] || set -- run handover server agent slurm
+[ $# -gt 0 ] || set -- run handover server agent pam slurm
 
 if [ -z "${BENCH_PRIVATE:-}" ]; then
     dir=$(mktemp -d "$B/bench.XXXXXX") || exit 1
@@ -341,12 +341,50 @@ part_agent() {
     return 0
 }
 
+# ---- 5: a login session ------------------------------------------------------------------
+
+# The stacks: loginuid gives a login its audit session; su has none of its own.
+part_pam() {
+    [ -e "$B/lib/pam_justalock.so" ] || return 1
+    start_server
+    start_agent
+    mkdir "$dir/pam.d"
+    for s in none lock limits su-none su-lock; do
+        {
+            case $s in su-*) ;; *) echo "session required pam_loginuid.so" ;; esac
+            case $s in
+            *lock) echo "session required $B/lib/pam_justalock.so lock=bench" ;;
+            limits) echo "session required pam_limits.so conf=$dir/limits" ;;
+            esac
+            echo "session required pam_permit.so"
+        } >"$dir/pam.d/$s"
+    done
+    echo "* hard maxlogins 100" >"$dir/limits"
+    "$T/pam_loop" "$dir/pam.d" nobody $((ROUNDS * 15)) none lock limits \
+        >"$dir/pam" && "$T/pam_loop" "$dir/pam.d" nobody $((ROUNDS * 15)) \
+        su-none su-lock >"$dir/pam2" || return 1
+    # shellcheck disable=SC2046
+    row "PAM: open and close a session, uncontended lock" \
+        "$(show ms $(of "$dir/pam" lock))" "without $(show ms $(of "$dir/pam" none))" \
+        "more: $(show ms $(of "$dir/pam" lock-first))" "3 ms more"
+    # shellcheck disable=SC2046
+    row "the same with pam_limits' maxlogins" "-" \
+        "$(show ms $(of "$dir/pam" limits))" \
+        "more: $(show ms $(of "$dir/pam" limits-first))" "-"
+    # shellcheck disable=SC2046
+    row "PAM: the same as su, which gets a cgroup" \
+        "$(show ms $(of "$dir/pam2" su-lock))" \
+        "without $(show ms $(of "$dir/pam2" su-none))" \
+        "more: $(show ms $(of "$dir/pam2" su-lock-first))" "3 ms more"
+}
+
 # ---- all of it -------------------------------------------------------------------------
 
 ip link set lo up || exit 1
 mount -t tmpfs tmpfs /run || exit 1
 mkdir -m 755 /run/justalock
-printf '{"service": {"url": "%s"}}\n' "$url" >"$config"
+printf '{"service": {"url": "%s"}, "locks": {"bench": {"for": "pam"}}}\n' \
+    "$url" >"$config"
 {
     echo "| measured | justalock | peer | ratio | target |"
     echo "|---|---|---|---|---|"
@@ -360,4 +398,6 @@ for part; do
         bad=1
     }
 done
+# It takes its cgroups away.
+[ -z "${agent:-}" ] || { kill "$agent" && wait "$agent"; } 2>/dev/null
 exit $bad
