@@ -253,7 +253,7 @@ static void get_body(struct reader *r, struct record *rec)
     r->failed |= rec->row >= TABLE_ROWS && rec->row != RECORD_NO_ROW;
     rec->has_started = get_flag(r);
     rec->who.kind = get_u32(r);
-    r->failed |= rec->who.kind > IDENTITY_TREE;
+    r->failed |= rec->who.kind > IDENTITY_SESSION;
     rec->who.job_id = get_u32(r);
     rec->who.uid = get_u32(r);
     rec->who.root = get_u64(r);

@@ -226,6 +226,19 @@ ok "guard killed: the session still has the lock" held_by su
 leave
 wait $opened
 ok "guard killed: free after the session" wait_for 10 is_free shell
+stack_usual sshd "session required $JAL lock=shell socket=$SOCK"
+away
+open_in ssh-user
+wait_for 20 in_there
+guard=$(agent_pid guard)
+kill -KILL "$guard"
+wait_for 10 agent_pid_is_not guard "$guard" && wait_for 10 agent_answers
+sleep 1.5
+ok "guard killed: so has one of sshd" held_by sshd
+is "guard killed: no record is damaged" "$(find "$AGENT_STATE" -name '*.damaged')" ""
+leave
+wait $opened
+ok "guard killed: that is free then too" wait_for 10 is_free shell
 kill -STOP "$(agent_pid guard)"
 start=$(now_ms)
 out=$(su -c 'echo in' root 2>&1)

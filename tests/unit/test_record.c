@@ -18,10 +18,15 @@ static void fill(struct record *r)
     memcpy(r->boot, "boot", 5);
     r->state = WORK_HELD;
     r->row = 3;
-    r->who.kind = IDENTITY_CGROUP;
+    r->who.kind = IDENTITY_SESSION; /* the last one */
     memcpy(r->who.path, "/cg/x", 6);
     r->f.number = 99;
-    r->f.kind = WORK_JOB;
+    r->f.kind = WORK_SESSION;
+    memcpy(r->f.login, "sshd", 5);
+    memcpy(r->f.ruser, "alice", 6);
+    memcpy(r->f.rhost, "192.0.2.7", 10);
+    memset(r->f.cookie, 'a', WIRE_COOKIE_LEN);
+    r->f.is_shared = true;
     r->f.job.job_id = 812;
     r->f.job.restart = 2;
     memcpy(r->f.option, "a,b", 4);
@@ -102,7 +107,7 @@ static void out_of_range_is_none(void **state)
             r.row = TABLE_ROWS;
             break;
         case 1:
-            r.who.kind = IDENTITY_TREE + 1;
+            r.who.kind = IDENTITY_SESSION + 1;
             break;
         case 2:
             r.f.number = 0;
