@@ -201,7 +201,7 @@ check:
 
 # Test programs that are not unit tests: helpers of the shell tests.
 PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
-SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/agent/*.sh tests/slurm/*.sh tests/examples/*.sh) tests/install.sh)
+SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/examples/*.sh) tests/install.sh)
 EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
 .PHONY: programs check-run check-style check-asan check-tsan
 programs: $(PROGRAMS) $(EXAMPLES)

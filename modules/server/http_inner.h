@@ -58,6 +58,7 @@ struct request {
     enum method method;
     enum route route;
     struct lock_request q;
+    struct request_guard guard;
     size_t body_seen;
     unsigned status;    /* of the answer; 0: none yet */
     const char *reason; /* body of a refusal; static */

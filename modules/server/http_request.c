@@ -20,7 +20,6 @@
 
 struct head {
     struct request *r;
-    struct request_guard guard;
     unsigned seen_share, seen_wait, seen_label, seen_origin, seen_s;
 };
 
@@ -74,7 +73,7 @@ static mhd_result on_header(void *cls, enum MHD_ValueKind kind,
     struct head *h = cls;
 
     (void)kind;
-    guard_header(&h->guard, name, value);
+    guard_header(&h->r->guard, name, value);
     if (strcasecmp(name, "Origin") == 0)
         h->seen_origin++;
     if (strncasecmp(name, "Justalock-", 10) == 0)
@@ -169,7 +168,7 @@ static void read_head(struct request *r, const char *url, const char *method,
     const char *why;
 
     (void)MHD_get_connection_values(r->conn, MHD_HEADER_KIND, on_header, &h);
-    why = guard_end(&h.guard, version, url);
+    why = guard_end(&r->guard, version, url);
     if (why != NULL) {
         r->status = 0;
         answer_refuse(r, 400, why);
@@ -272,7 +271,13 @@ static void decide(struct request *r)
     struct server *s = r->server;
     int64_t now_ms = clock_raw_ms();
     bool is_change = r->route == ROUTE_LOCK || r->route == ROUTE_BREAK;
+    const char *why = guard_body(&r->guard, r->body_seen);
 
+    if (why != NULL) {
+        r->status = 0;
+        answer_refuse(r, 400, why);
+        r->must_close = true;
+    }
     if (r->status != 0)
         return;
     if ((is_change || r->route == ROUTE_HEALTH) &&

@@ -15,6 +15,7 @@
 
 struct request_guard {
     unsigned hosts, lengths, codings, headers;
+    size_t length;   /* Content-Length's value, where there is one */
     const char *why; /* NULL: nothing wrong so far */
 };
 
@@ -23,5 +24,7 @@ void guard_header(struct request_guard *g, const char *name, const char *value);
 /* After the last one. NULL: fine; else a static sentence for the 400. */
 const char *guard_end(const struct request_guard *g, const char *version,
                       const char *url);
+/* After the body: was as much read as the head says? */
+const char *guard_body(const struct request_guard *g, size_t body_len);
 
 #endif
