@@ -143,12 +143,14 @@ static bool is_same_list(struct guard *g, struct work *w,
            wants_equal(&asked, &own);
 }
 
-/* What runs from here on in Slurm's folder of the job is of the new run. */
+/* What runs from here on in Slurm's folder of the job is of the new run; all
+ * other work of the job is of an old one, ended by our prolog or its epilog. */
 static void part_from_old(struct guard *g, const struct work *w,
                           const struct conn *c)
 {
     for (struct work *o = g->works; o; o = o->next) {
-        if (!o->is_old || o->f.job.job_id != w->f.job.job_id ||
+        if (o == w || o->f.kind != WORK_JOB ||
+            o->f.job.job_id != w->f.job.job_id ||
             o->who.kind == IDENTITY_CGROUP ||
             atomic_load(&o->who.born_before) != 0)
             continue;

@@ -12,7 +12,8 @@
 #   stepd_of NODE JOB      the slurmstepd of its batch script, as NODE counts
 #   queue_is NAME HELD N   the server: held or free, and N wait for it
 #   at_rest TEXT           after each case: nodes idle, nothing left of it, no
-#                          lock held, no place in a queue, never two at once
+#                          lock held, no connection or place in a queue, never
+#                          two at once
 
 sub() { # USER ARG...
     sub_u=$1
@@ -64,12 +65,20 @@ no_cgroup_is_left() {
     [ -z "$(slurm_cgroup "$T")" ] || [ -z "$(rest_cgroups)" ]
 }
 
+# Connections to the agents: each waiting task has one.
+connections() {
+    awk '$6 == "03" && $NF ~ /agent\.sock$/ { n++ } END { print n + 0 }' \
+        /proc/net/unix
+}
+connections_are() { [ "$(connections)" = "$1" ]; }
+
 at_rest() { # TEXT [SECONDS]
     ok_rest "$1: nodes idle, no process left" "${2:-20}"
     for at_n in n1 n2; do
         ok "$1: $at_n holds nothing" wait_for 15 agent_is_free $at_n
     done
     ok "$1: no cgroup is left" wait_for 10 no_cgroup_is_left
+    ok "$1: nobody is connected to an agent" wait_for 10 connections_are 0
     ok "$1: nobody is in a queue" wait_for 10 queues_are_empty
     is "$1: never two at once" "$(overlaps)" ""
 }

@@ -58,7 +58,8 @@ rest_cgroups() { find "$v2" -name 'job[-_]*'; }
 PLUGSTACK_ARGS=
 PROCTRACK=cgroup
 SITE_LIFETIME=12
-site_start '"slurm": { "cluster": "private" }' || exit 1
+site_start '"slurm": { "cluster": "private" },
+  "locks": { "rr": { "lifetime": 60, "grace": "12s" } }' || exit 1
 
 # ---- whose cgroups ---------------------------------------------------------
 a=$(sub alice -w n1 --lock=cg --wrap \
@@ -77,20 +78,27 @@ is "cancel: the next runs" "$(job_state "$b")" COMPLETED
 at_rest cancel
 
 # ---- the lease is lost -----------------------------------------------------
-a=$(sub alice -w n1 -n2 --no-requeue --lock=lo --wrap \
+a=$(sub alice -N2 -n4 --no-requeue --lock=lo --wrap \
     'trap "" TERM
-     srun -n2 sh -c "setsid ./ticks lo 100000 & ./ticks lo 100000"')
-wait_for 10 works lo "$a"
+     srun -n4 sh -c "setsid ./ticks lo 100000 & ./ticks lo 100000"')
+z=$(sub bob -w n1 --no-requeue --lock=frozen --wrap "./ticks frozen 100000")
+wait_for 10 works lo "$a" && wait_for 10 works frozen "$z"
 b=$(sub bob -w n2 --lock=lo --wrap "./ticks lo 20")
 wait_for 10 says "$b" 'held by job'
+scontrol suspend "$z"
+wait_job 10 "$z" SUSPENDED
 kill -STOP "$(server_pid)"
 cut=$(date +%s%N)
-no_ticks() { [ -z "$(on n1 pgrep -u alice -x ticks)" ]; }
-ok "lost: all its processes die" wait_for 20 no_ticks
+ticks_are() { # COUNT
+    [ "$({ on n1 pgrep -x ticks && on n2 pgrep -x ticks; } | wc -l)" = "$1" ]
+}
+ok "lost: eight processes on two nodes, one frozen" wait_for 5 ticks_are 9
+ok "lost: all die" wait_for 20 ticks_are 0
 ok "lost: before the lease ends" \
     [ "$(last_tick lo "$a")" -lt $((cut + SITE_LIFETIME * 1000000000)) ]
 kill -CONT "$(server_pid)"
-wait_done 30 "$a" "$b"
+scontrol resume "$z" 2>/dev/null
+wait_done 30 "$a" "$b" "$z"
 is "lost: the job failed, the next ran" \
     "$(job_state "$a") $(job_state "$b")" "FAILED COMPLETED"
 at_rest lost
@@ -117,7 +125,8 @@ at_rest "stepd dies" 40
 
 # ---- a new run in the folder of the old ------------------------------------
 a=$(sub alice -w n1 --requeue --lock=rr --wrap \
-    'run=${SLURM_RESTART_COUNT:-0}; [ $run = 0 ] && n=100000 || n=100
+    'run=${SLURM_RESTART_COUNT:-0} n=100
+     [ $run != 0 ] || { trap "" TERM; n=100000; } # alive when the new one asks
      SLURM_JOB_ID=$SLURM_JOB_ID-$run ./ticks rr $n')
 wait_for 10 works rr "$a-0"
 on n1 kill -KILL "$(slurmd_pid n1)" "$(stepd_of n1 "$a")"
@@ -127,6 +136,7 @@ ok "new run: the job is requeued" wait_for 20 job_ran_again "$a"
 slurmd_start n1
 scontrol update NodeName=n1 State=RESUME 2>/dev/null # ReturnToService
 ok "new run: the old works until then" works_on rr "$a-0"
+ok "new run: the new waits for it" wait_for 20 says "$a" 'held by job'
 wait_done 40 "$a"
 is "new run: one after the other" \
     "$(worked rr | tr '\n' ' ')$(job_state "$a")" "$a-0 $a-1 COMPLETED"

@@ -25,6 +25,7 @@ wait_for 10 says "$b" 'held by job'
 c=$(sub alice -w n2 --lock=sw --wrap "./ticks sw 20")
 wait_for 10 says "$c" 'held by job'
 ok "stepd dies, waiting: both stand in line" wait_for 10 queue_is sw held 2
+is "stepd dies, waiting: each by a connection" "$(connections)" 2
 kill_stepd n2 "$b"
 one_waits() { [ "$(on n2 pgrep -x justalock | wc -l)" = 1 ]; }
 ok "stepd dies, waiting: its task ends" wait_for 10 one_waits
