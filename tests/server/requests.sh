@@ -43,6 +43,7 @@ is "and ends as asked" $? 0
 
 # ---- few descriptors -----------------------------------------------------------
 (
+    # shellcheck disable=SC3045
     ulimit -n 60
     exec "$B/bin/justalock-server" --listen 127.0.0.1:7171 --state "$T/state" \
         >>"$T/srv.log" 2>&1
