@@ -11,6 +11,9 @@
 #   agent_pid NODE watch|guard|keeper     (as the node counts)
 #   agent_kill NODE        SIGKILL for all three at once
 #   say_on NODE COMMAND..  the command line's answer there
+#
+# Knobs: SITE_LIFETIME (10), SITE_CGROUP (where the agents' cgroups go; a
+# folder that cannot be for agents without any).
 
 site_start() { # [JSON]
     head -c 64 /dev/urandom >"$T/etc/secret"
@@ -21,14 +24,14 @@ site_start() { # [JSON]
 }
 
 site_conf() { # [JSON]
+    site_cgroup=$(slurm_cgroup "$T")
     for site_n in n1 n2; do
-        [ -z "$(slurm_cgroup "$T")" ] ||
-            mkdir -p "$(slurm_cgroup "$T")/$site_n"
+        [ -z "$site_cgroup" ] || mkdir -p "$site_cgroup/$site_n"
         cat >"$T/etc/$site_n.json.new" <<END
 { "service": { "url": "http://127.0.0.1:7171/" },
   "secret_file": "$T/etc/secret",
   "defaults": { "lifetime": ${SITE_LIFETIME:-10} },
-  "agent": { "cgroup": "$(slurm_cgroup "$T")/$site_n" }${1:+, $1} }
+  "agent": { "cgroup": "${SITE_CGROUP:-$site_cgroup}/$site_n" }${1:+, $1} }
 END
         chmod 644 "$T/etc/$site_n.json.new"
         mv "$T/etc/$site_n.json.new" "$T/etc/$site_n.json"

@@ -84,6 +84,22 @@ scancel "$l" "$s"
 wait_done 20 "$l" "$s"
 at_rest lost
 
+# ---- it is killed and started anew ------------------------------------------
+k=$(sub alice -w n1 --no-requeue --lock=again --wrap "./ticks again 100000")
+wait_for 10 works again "$k"
+n=$(sub bob -w n2 --lock=again --wrap "./ticks again 20")
+wait_for 10 says "$n" 'held by job'
+server_stop
+server_start
+ok "server anew: the holder has its lock, the other is in line" \
+    wait_for 10 queue_is again held 1
+ok "server anew: the holder works on" works_on again "$k"
+scancel "$k"
+wait_done 20 "$k" "$n"
+is "server anew: the other is next" \
+    "$(worked again | tr '\n' ' ')$(job_state "$n")" "$k $n COMPLETED"
+at_rest "server anew"
+
 # ---- slurmctld is dead as well ---------------------------------------------
 k=$(sub alice -w n1 -N1 -n2 --no-requeue --lock=dead --wrap \
     'trap "" TERM

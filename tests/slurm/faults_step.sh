@@ -97,7 +97,7 @@ ok "requeue: the new run waits for the old" wait_for 30 says "$a" \
     "lock .rq., held by job $a "
 ok "requeue: which works on" works_on rq "$a-0"
 slurmd_start n1
-scontrol update NodeName=n1 State=RESUME
+scontrol update NodeName=n1 State=RESUME 2>/dev/null # ReturnToService
 wait_done 30 "$a"
 is "requeue: one run after the other" \
     "$(worked rq | tr '\n' ' ')$(job_state "$a")" "$a-0 $a-1 COMPLETED"
