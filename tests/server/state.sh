@@ -30,6 +30,7 @@ post() { # ID CLIENT S [CURL OPTION...]: "CODE HOLDING TOKEN"
 }
 head_of() { sed -n "s/\r\$//; s/^$1: //p" "$T/head"; }
 view() { web "http://x/v1/locks/AAAAAAAAAAAAAAAAAAAA$1" | jq -r "$2"; }
+within() { [ "$1" -le "$2" ] && [ "$2" -le "$3" ]; }
 # Does not start: "STATUS SENTENCE".
 refusal() { # OPTION...
     timeout 20 "$B/bin/justalock-server" "$@" >"$T/log" 2>&1
@@ -104,8 +105,7 @@ damaged() { # TEXT LONGEST: a start on it grants nothing, for that long
         "$(post AQ rival 1)$(post AQ one 1)$(post zA free 1)" "503503503"
     damaged_left=$(head_of Retry-After)
     ok "$1: Retry-After, ${damaged_left:-none}" \
-        [ "${damaged_left:-0}" -gt $(($2 - 60)) ] &&
-        [ "$damaged_left" -le $(($2 + 1)) ]
+        within $(($2 - 60)) "${damaged_left:-0}" $(($2 + 1))
     is "$1: /healthz" "$(web -o "$T/body" -w '%{http_code}' http://x/healthz)" 503
     like "$1: /metrics" "$(web http://x/metrics)" '^justalock_quiet 1$'
     down KILL
@@ -207,7 +207,7 @@ n=0
 while [ $n -lt 50 ] && post zA "f$n" 100 -X DELETE | grep -q 409; do
     n=$((n + 1))
 done
-ok "it fills up, after $n changes" [ $n -gt 0 ] && [ $n -lt 50 ]
+ok "it fills up, after $n changes" within 1 $n 49
 is "full: nothing more is granted" "$(post zQ two 100)" 503
 is "full: Retry-After" "$(head_of Retry-After)" 1
 is "full: what is held is refreshed" "$(post AQ one 100)" "200 renewed 1"
