@@ -201,9 +201,9 @@ check:
 
 # Test programs that are not unit tests: helpers of the shell tests.
 PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
-SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/examples/*.sh) tests/install.sh)
+SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/examples/*.sh) tests/install.sh tests/sanitizers.sh)
 EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
-.PHONY: programs check-run check-style check-asan check-tsan
+.PHONY: programs check-run check-style check-asan
 programs: $(PROGRAMS) $(EXAMPLES)
 $(EXAMPLES): $(B)/tests/examples/%: $(B)/obj/tests/examples/%.o $(B)/lib/libjustalock.so.1
 	@mkdir -p $(@D)
@@ -215,13 +215,10 @@ check-run: all unit programs
 	B=$(B) tests/lib/run-tests tests/lib/check-style $(UNIT) $(SHELL_TESTS)
 check-style:
 	tests/lib/run-tests tests/lib/check-style
-check-asan:
-	$(MAKE) B=build/asan SAN=address,undefined check-run
-check-tsan:
-	$(MAKE) B=build/tsan SAN=thread build/tsan/tests/unit/test_lock \
-	    build/tsan/tests/examples/api build/tsan/bin/justalock-server
-	B=build/tsan NO_FORK=1 ONLY_API=1 TSAN_OPTIONS=halt_on_error=0:exitcode=66 \
-	    tests/lib/run-tests build/tsan/tests/unit/test_lock tests/examples/lock.sh
+# More than tests/sanitizers.sh, which is part of the check, runs of it.
+check-asan: all
+	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/install.sh tests/slurm/% tests/pam/%,$(SHELL_TESTS))" \
+	    tests/lib/run-tests tests/sanitizers.sh
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
 
@@ -284,8 +281,7 @@ help:
 	@echo 'make check       install what is missing, build, run all tests'
 	@echo 'make check-unit  the unit tests alone'
 	@echo 'make check-style layering, banned calls, format, manuals'
-	@echo 'make check-asan  the tests on an ASan+UBSan build (in build/asan)'
-	@echo 'make check-tsan  the library under ThreadSanitizer (in build/tsan)'
+	@echo 'make check-asan  all that runs under sanitizers; make check has part of it'
 	@echo 'make check-fuzz  each fuzz target for FUZZ_SECONDS (clang)'
 	@echo 'make bench       ratios to flock, etcdctl, etcd (installs etcd)'
 	@echo 'make install     DESTDIR= prefix=/usr sysconfdir=/etc slurmdir=...'
