@@ -12,6 +12,9 @@
 # Drains the node, which lets its jobs end, and resumes it when the agent is
 # back, only where the reason is ours. Asks three times: a restart of the agent
 # is no failure. Site checks may go below. Always exits 0, as Slurm wants.
+#
+# slurmd gives it no SLURM_CONF: where slurm.conf is not at its usual place,
+# export that here, or scontrol finds no controller and nothing is done.
 
 set -u
 PATH=${PATH:-/usr/sbin:/usr/bin:/sbin:/bin}

@@ -284,5 +284,11 @@ like "loss: a line on its terminal" "$(cat "$T/lost.out")" \
 ok "loss: given back" wait_for 20 is_free shell
 agent_stop
 kill "$(cat "$T/sshd.pid")"
+# ---- the table in the manual page ----------------------------------------------------------
+rows=$(sed -n '/^\.Ss What becomes/,/^\.El/s/^\.It //p' modules/pam/pam_justalock.8)
+ok "the manual page has its table" [ "$(echo "$rows" | wc -l)" -gt 8 ]
+is "each row of it is a test here" "$(echo "$rows" | sed 's/^su .*/su $signal/' | while read -r row; do
+    grep -Eq "(ok|is|like) \"$(echo "$row" | sed 's/\$/\\$/')[:,]" "$0" || echo "$row"
+done)" ""
 is "no life line, no record is left" "$(find "$AGENT_STATE" -name 'life-*' -o -name 'work-*')" ""
 tap_done
