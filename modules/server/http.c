@@ -29,8 +29,7 @@
 #include "log.h"
 
 #define CONNECTIONS_MAX 20000
-#define FILES_SPARE     64   /* files that are not connections */
-#define IDLE_S          360U /* a connection without a request is closed */
+#define FILES_SPARE     64 /* files that are not connections */
 #define EVENTS_MAX      256
 #define ACCEPTS_MAX     64   /* of one pass and socket */
 #define RETRY_MS        1000 /* after a failed commit nothing is written for */
@@ -183,6 +182,24 @@ static void let_go(struct server *s)
 
 /* ---- events ---- */
 
+static void listen_for(struct server *s, uint32_t events)
+{
+    for (size_t i = 0; i < s->listen_len; i++) {
+        struct epoll_event ev = {.events = events, .data.ptr = &s->listen[i]};
+
+        (void)epoll_ctl(s->epoll_fd, EPOLL_CTL_MOD, s->listen[i].fd, &ev);
+    }
+}
+
+/* No file or no memory for it: who connects waits in the backlog. Asked again
+ * at once, the system would say the same, without end. */
+static void accept_later(struct server *s)
+{
+    log_warn("cannot accept: %s", strerror(errno));
+    listen_for(s, 0);
+    s->accept_ms = clock_raw_ms() + RETRY_MS;
+}
+
 static void accept_some(struct server *s, int fd)
 {
     for (int i = 0; i < ACCEPTS_MAX; i++) {
@@ -193,7 +210,7 @@ static void accept_some(struct server *s, int fd)
 
         if (c < 0) {
             if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-                log_warn("cannot accept: %s", strerror(errno));
+                accept_later(s);
             return;
         }
         /* It closes c where it cannot take it. */
@@ -234,6 +251,8 @@ static int sleep_ms(struct server *s, int64_t next_ms)
         ms = next_ms - now_ms;
     if (!server_may_write(s, now_ms)) /* the table was not run: see pass */
         ms = s->retry_ms - now_ms;
+    if (s->accept_ms != 0 && s->accept_ms - now_ms < ms)
+        ms = s->accept_ms - now_ms;
     if (MHD_get_timeout(s->mhd, &mhd_ms) == MHD_YES && (int64_t)mhd_ms < ms)
         ms = (int64_t)mhd_ms;
     return ms < 0 ? 0 : (int)(ms < 60000 ? ms : 60000);
@@ -248,6 +267,10 @@ static int64_t pass(struct server *s, bool *ret_resumed)
 
     (void)MHD_run(s->mhd);
     now_ms = clock_raw_ms();
+    if (s->accept_ms != 0 && now_ms >= s->accept_ms) {
+        s->accept_ms = 0;
+        listen_for(s, EPOLLIN);
+    }
     if (server_may_write(s, now_ms)) {
         if (s->is_failed)
             reload(s);
@@ -317,11 +340,24 @@ static unsigned connections_max(void)
 {
     struct rlimit r;
 
-    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur < 2 * FILES_SPARE)
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
         return FILES_SPARE;
+    if (r.rlim_cur < 2 * FILES_SPARE)
+        return (unsigned)r.rlim_cur / 2;
     if (r.rlim_cur >= CONNECTIONS_MAX + FILES_SPARE)
         return CONNECTIONS_MAX;
     return (unsigned)r.rlim_cur - FILES_SPARE;
+}
+
+/* Who says nothing is not let stay for as long as who has asked. */
+static void on_connection(void *cls, struct MHD_Connection *conn, void **state,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    (void)cls;
+    (void)state;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        (void)MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT,
+                                        FIRST_S);
 }
 
 static enum justalock_status start_mhd(struct server *s,
@@ -334,8 +370,9 @@ static enum justalock_status start_mhd(struct server *s,
         NULL, NULL, request_handle, s, MHD_OPTION_NOTIFY_COMPLETED,
         request_done, s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)8192,
         MHD_OPTION_CONNECTION_LIMIT, connections_max(),
-        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_UNESCAPE_CALLBACK,
-        request_unescape, NULL, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, NULL, MHD_OPTION_UNESCAPE_CALLBACK, request_unescape,
+        NULL, MHD_OPTION_END);
     if (s->mhd == NULL)
         return error_set(err, JUSTALOCK_SYS, "libmicrohttpd does not start");
     info = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD);

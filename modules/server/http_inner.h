@@ -22,6 +22,8 @@ typedef int mhd_result;
 #endif
 
 #define BODY_READ_MAX 4096 /* of a body that is too long, before we close */
+#define FIRST_S       20U  /* a connection without its first whole request */
+#define IDLE_S        360U /* and without a further one: closed */
 
 enum source_kind { SOURCE_LISTEN, SOURCE_SIGNAL, SOURCE_MHD, SOURCE_REQUEST };
 
@@ -82,6 +84,7 @@ struct server {
     int64_t quiet_until_ms; /* no grants before; 0: none to wait for */
     int64_t retry_ms;       /* a commit failed: no other before; 0: none did */
     bool is_failed;         /* and the state could not be read again */
+    int64_t accept_ms;      /* a connection could not be taken: none before */
     bool is_stopping;
     struct request *suspended;
     struct request *pass;

@@ -273,6 +273,8 @@ static void decide(struct request *r)
     bool is_change = r->route == ROUTE_LOCK || r->route == ROUTE_BREAK;
     const char *why = guard_body(&r->guard, r->body_seen);
 
+    (void)MHD_set_connection_option(r->conn, MHD_CONNECTION_OPTION_TIMEOUT,
+                                    IDLE_S);
     if (why != NULL) {
         r->status = 0;
         answer_refuse(r, 400, why);

@@ -5,8 +5,12 @@
  * ends the connection. Prints TAP lines.
  *
  *   raw PORT          the table of requests
- *   raw PORT slow     a request byte by byte, others served meanwhile
+ *   raw PORT wrong    only those that are refused: no lock is taken
+ *   raw PORT slow     requests byte by byte, others served meanwhile
+ *   raw PORT silent   who does not end a first request is cut off
  *   raw PORT flood N  N connections that say nothing, then a good request
+ *
+ * PORT is one of 127.0.0.1, or the path of a unix socket.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -16,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -170,10 +175,102 @@ static const struct request requests[] = {
     R("PUT", "PUT " LOCK " HTTP/1.1\r\nHost: x\r\n" BODY, "405+"),
     R("DELETE of a page", "DELETE /v1/locks HTTP/1.1\r\nHost: x\r\n" BODY,
       "405+"),
+    /* Line ends of LF alone are line ends here, for the length as well. */
+    R("LF alone", "POST " LOCK " HTTP/1.1\nHost: x\nContent-Length: 2\n\nab",
+      "200+"),
+    R("a second length behind a bare LF",
+      HEAD "X: a\nContent-Length: 1\r\n" BODY, "400 -"),
+    R("a coding behind a bare LF",
+      HEAD "X: a\nTransfer-Encoding: chunked\r\n" BODY, "400 -"),
+    R("neither a length nor chunks", HEAD "\r\n", "400+"),
+    R("chunks",
+      HEAD "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n"
+           "0\r\n\r\n",
+      "200+"),
+    R("a chunk with an extension",
+      HEAD "Transfer-Encoding: chunked\r\n\r\n2;x=\"y\"\r\nab\r\n0\r\n\r\n",
+      "200+"),
+    R("chunks of 65 bytes in all",
+      HEAD "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n40\r\n" S64
+           "\r\n0\r\n\r\n",
+      "413+"),
+    R("a chunk with a sign",
+      HEAD "Transfer-Encoding: chunked\r\n\r\n+2\r\nab\r\n0\r\n\r\n", "400 -"),
+    R("a chunk of size 0x2",
+      HEAD "Transfer-Encoding: chunked\r\n\r\n0x2\r\nab\r\n0\r\n\r\n", "400 -"),
+    R("a negative chunk",
+      HEAD "Transfer-Encoding: chunked\r\n\r\n-2\r\nab\r\n0\r\n\r\n", "400 -"),
+    R("a last chunk alone", HEAD "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      "400 -"),
+    R("a length in the trailer",
+      HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n"
+           "Content-Length: 100\r\n\r\n",
+      "200+"),
+    R("a share in the trailer does not count",
+      HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n"
+           "Justalock-Share: a b\r\n\r\n",
+      "200+"),
+    /* Ids: three spellings and nothing else. */
+    R("an id with padding", "POST " LOCK "== HTTP/1.1\r\nHost: x\r\n" BODY,
+      "200+"),
+    R("an id with half of it", "POST " LOCK "= HTTP/1.1\r\nHost: x\r\n" BODY,
+      "404+"),
+    R("an id as UUID",
+      "POST /00000000-0000-0000-0000-000000000002 HTTP/1.1\r\nHost: x\r\n" BODY,
+      "200+"),
+    R("a UUID of other groups",
+      "POST /000000000000-0000-0000-0000-00000002 HTTP/1.1\r\nHost: x\r\n" BODY,
+      "404+"),
+    R("an id of 21", "POST /AAAAAAAAAAAAAAAAAAAAA HTTP/1.1\r\nHost: x\r\n" BODY,
+      "404+"),
+    R("an id of 23",
+      "POST /AAAAAAAAAAAAAAAAAAAAAAA HTTP/1.1\r\nHost: x\r\n" BODY, "404+"),
+    R("an id with bits to spare",
+      "POST /AAAAAAAAAAAAAAAAAAAAAR HTTP/1.1\r\nHost: x\r\n" BODY, "404+"),
+    R("an id of the other base64",
+      "POST /++//AAAAAAAAAAAAAAAAAg HTTP/1.1\r\nHost: x\r\n" BODY, "200+"),
+    R("an id in hex",
+      "POST /00000000000000000000000000000002 HTTP/1.1\r\nHost: x\r\n" BODY,
+      "200+"),
+    R("an id of percents",
+      "POST /%41AAAAAAAAAAAAAAAAAAAAg HTTP/1.1\r\nHost: x\r\n" BODY, "200+"),
+    R("an encoded NUL behind an id",
+      "POST " LOCK "%00 HTTP/1.1\r\nHost: x\r\n" BODY, "404+"),
+    R("an encoded line end behind an id",
+      "POST " LOCK "%0d%0aX:y HTTP/1.1\r\nHost: x\r\n" BODY, "404+"),
+    R("a slash behind an id", "POST " LOCK "/ HTTP/1.1\r\nHost: x\r\n" BODY,
+      "404+"),
+    R("two slashes before an id", "POST /" LOCK " HTTP/1.1\r\nHost: x\r\n" BODY,
+      "404+"),
+    R("a fragment behind an id", "POST " LOCK "#x HTTP/1.1\r\nHost: x\r\n" BODY,
+      "404+"),
+    R("s=-1", "POST " LOCK "?s=-1 HTTP/1.1\r\nHost: x\r\n" BODY, "400+"),
+    R("s=+5", "POST " LOCK "?s=+5 HTTP/1.1\r\nHost: x\r\n" BODY, "400+"),
+    R("s=2^32 + 5", "POST " LOCK "?s=4294967301 HTTP/1.1\r\nHost: x\r\n" BODY,
+      "400+"),
+    R("s=2^64 + 5",
+      "POST " LOCK "?s=18446744073709551621 HTTP/1.1\r\nHost: x\r\n" BODY,
+      "400+"),
+    R("a wait of 30 s", HEAD "Justalock-Wait: 30\r\n" BODY, "200+"),
+    R("two waits", HEAD "Justalock-Wait: 1\r\nJustalock-Wait: 1\r\n" BODY,
+      "400+"),
+    R("two labels", HEAD "Justalock-Label: a\r\nJustalock-Label: a\r\n" BODY,
+      "400+"),
+    R("a share with a slash", HEAD "Justalock-Share: a/b\r\n" BODY, "400+"),
+    R("a DELETE without a body", "DELETE " LOCK " HTTP/1.1\r\nHost: x\r\n\r\n",
+      "400+"),
+    R("a DELETE of a web page",
+      "DELETE " LOCK " HTTP/1.1\r\nHost: x\r\nOrigin: null\r\n" BODY, "403+"),
+    R("a client id of 2048 bytes is read, and refused",
+      HEAD "Content-Length: 2048\r\n\r\n" S64 S64 S64 S64 S64 S64 S64 S64 S64
+          S64 S64 S64 S64 S64 S64 S64 S64 S64 S64 S64 S64 S64 S64 S64 S64 S64
+              S64 S64 S64 S64 S64 S64,
+      "413+"),
     R("a request of a web page", HEAD "Origin: http://evil\r\n" BODY, "403+"),
 };
 
 static unsigned number;
+static bool only_wrong;
 
 static void result(bool is_ok, const char *kind, const char *name,
                    const char *got)
@@ -183,14 +280,22 @@ static void result(bool is_ok, const char *kind, const char *name,
         printf("#  got: %s\n", got);
 }
 
+static const char *unix_path; /* NULL: a port */
+
 static int dial(int port)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET,
+    struct sockaddr_in in = {.sin_family = AF_INET,
                              .sin_port = htons((uint16_t)port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    int fd =
+        socket(unix_path ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)) != 0) {
+    if (unix_path)
+        snprintf(un.sun_path, sizeof(un.sun_path), "%s", unix_path);
+    if (fd < 0 ||
+        connect(fd, unix_path ? (struct sockaddr *)&un : (struct sockaddr *)&in,
+                unix_path ? sizeof(un) : sizeof(in)) != 0) {
         perror("raw: connect");
         exit(1);
     }
@@ -264,6 +369,10 @@ static void one(int port, const struct request *r)
     bool goes_on = strchr(r->want, '+') != NULL;
     const char *tail = goes_on ? good : BAIT;
 
+    if (only_wrong && strncmp(r->want, "200", 3) == 0) {
+        close(fd);
+        return;
+    }
     if (send(fd, r->bytes, r->len, MSG_NOSIGNAL) < 0 ||
         (send(fd, tail, strlen(tail), MSG_NOSIGNAL) < 0 && goes_on)) {
         perror("raw: send");
@@ -299,6 +408,15 @@ static void long_ones(int port)
              " HTTP/1.1\r\nHost: x\r\n" BODY, "400 414 431 -");
     long_one(port, "a target of 100 kB", "POST /", 100000,
              " HTTP/1.1\r\nHost: x\r\n" BODY, "400 414 431 -");
+    long_one(port, "a target of 256", "POST /", 255,
+             " HTTP/1.1\r\nHost: x\r\n" BODY, "404+");
+    long_one(port, "a target of 257", "POST /", 256,
+             " HTTP/1.1\r\nHost: x\r\n" BODY, "400 -");
+    long_one(port, "a header of 3 kB", HEAD "X: ", 3000, "\r\n" BODY, "200+");
+    long_one(port, "a header of 8 kB", HEAD "X: ", 8192, "\r\n" BODY,
+             "400 413 431 -");
+    long_one(port, "a header's name of 8 kB", HEAD, 8192, ": y\r\n" BODY,
+             "400 413 431 -");
     long_one(port, "a header of 100 kB", HEAD "X: ", 100000, "\r\n" BODY,
              "400 413 431 -");
     long_one(port, "a body of 100 kB", HEAD "Content-Length: 100000\r\n\r\n",
@@ -326,25 +444,78 @@ static void good_one(int port, const char *name)
 
 static void slow(int port)
 {
-    static const char bytes[] = HEAD BODY;
+    enum { N = 30 };
+    static const char bytes[] =
+        HEAD BODY "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
-    char data[4096], got[80];
-    int fd = dial(port);
+    static char data[4096];
+    char got[80] = "";
+    int fds[N], served = 0;
 
+    for (int n = 0; n < N; n++)
+        fds[n] = dial(port);
     for (size_t i = 0; i + 1 < sizeof(bytes); i++) {
-        if (send(fd, bytes + i, 1, MSG_NOSIGNAL) != 1)
-            break;
+        for (int n = 0; n < N; n++)
+            if (send(fds[n], bytes + i, 1, MSG_NOSIGNAL) != 1)
+                break;
         nanosleep(&pause, NULL);
-        if (i == 20)
-            good_one(port, "others are served while one sends slowly");
+        if (i % 20 == 10)
+            good_one(port, "others are served while 30 send byte by byte");
     }
-    if (send(fd, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 35, MSG_NOSIGNAL) <
-        0)
+    for (int n = 0; n < N; n++) {
+        take(fds[n], data, sizeof(data));
+        describe(data, got, sizeof(got));
+        served += is_wanted("200+", got);
+        close(fds[n]);
+    }
+    result(served == N, "", "and all of those too", got);
+}
+
+/* Is it closed by the peer within that time, without a word? */
+static bool is_cut_off(int fd, int ms)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    char byte;
+
+    return poll(&p, 1, ms) > 0 && recv(fd, &byte, 1, 0) <= 0;
+}
+
+static void silent(int port)
+{
+    static const struct request begun[] = {
+        R("nothing", "", ""),
+        R("half a line", "POST /AAAA", ""),
+        R("half a head", HEAD "Justalock-Share: x\r\n", ""),
+        R("half a body", HEAD "Content-Length: 2\r\n\r\na", ""),
+        R("half a chunk", HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\na", ""),
+    };
+    enum { N = sizeof(begun) / sizeof(begun[0]) };
+    static char data[4096];
+    struct request again = {"who has asked may be silent for longer", HEAD BODY,
+                            sizeof(HEAD BODY) - 1, "200+"};
+    int fds[N], asked = dial(port);
+    char got[80];
+
+    for (int i = 0; i < N; i++) {
+        fds[i] = dial(port);
+        if (send(fds[i], begun[i].bytes, begun[i].len, MSG_NOSIGNAL) < 0)
+            perror("raw: send");
+    }
+    if (send(asked, again.bytes, again.len, MSG_NOSIGNAL) < 0)
         perror("raw: send");
-    take(fd, data, sizeof(data));
+    result(!is_cut_off(fds[0], 5000), "", "not cut off at once", "closed");
+    for (int i = 0; i < N; i++) {
+        result(is_cut_off(fds[i], 60000),
+               "cut off after a while: ", begun[i].name,
+               "open after a minute, or an answer");
+        close(fds[i]);
+    }
+    if (send(asked, again.bytes, again.len, MSG_NOSIGNAL) < 0)
+        perror("raw: send");
+    take(asked, data, sizeof(data));
     describe(data, got, sizeof(got));
-    result(is_wanted("200+", got), "", "and that one too", got);
-    close(fd);
+    result(is_wanted(again.want, got), "", again.name, got);
+    close(asked);
 }
 
 static void flood(int port, int n)
@@ -368,13 +539,18 @@ int main(int argc, char **argv)
 {
     int port = argc > 1 ? atoi(argv[1]) : 0;
 
-    if (port <= 0)
+    if (argc > 1 && argv[1][0] == '/')
+        unix_path = argv[1];
+    else if (port <= 0)
         return 64;
     if (argc > 2 && strcmp(argv[2], "slow") == 0) {
         slow(port);
+    } else if (argc > 2 && strcmp(argv[2], "silent") == 0) {
+        silent(port);
     } else if (argc > 3 && strcmp(argv[2], "flood") == 0) {
         flood(port, atoi(argv[3]));
     } else {
+        only_wrong = argc > 2 && strcmp(argv[2], "wrong") == 0;
         for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
             one(port, &requests[i]);
         long_ones(port);

@@ -9,8 +9,8 @@
 . tests/lib/agent.sh
 agent_private "$0" "$@"
 RAW=$B/tests/server/raw
-"$B/bin/justalock-server" --listen 127.0.0.1:7171 --state "$T/state" \
-    >"$T/srv.log" 2>&1 &
+"$B/bin/justalock-server" --listen 127.0.0.1:7171 --listen "unix:$T/sock" \
+    --state "$T/state" >"$T/srv.log" 2>&1 &
 server=$!
 get() { curl -s -m 10 "http://127.0.0.1:7171$1"; }
 answers() { [ "$(get /healthz)" = ok ]; }
@@ -26,14 +26,25 @@ tell() { # the TAP of raw, as ours
     done
 }
 ran=0
-"$RAW" 7171 >"$T/raw.out" 2>&1
+"$RAW" 7171 silent >"$T/silent.out" 2>&1 &
+silent=$!
+"$RAW" 7171 wrong >"$T/raw.out" 2>&1
 tell <"$T/raw.out"
-ok "more than 35 wrong requests ($ran in all)" [ "$ran" -gt 70 ]
+ok "more than 35 wrong requests ($ran in all)" [ "$ran" -gt 80 ]
+# But for the one lock of the silent ones.
+is "none of them took a lock" \
+    "$(get /v1/locks | jq '[.locks[]|select(.held)]|length')" 1
+"$RAW" "$T/sock" >"$T/raw.out" 2>&1
+tell <"$T/raw.out"
+ok "these and good ones over a unix socket ($ran in all)" [ "$ran" -gt 110 ]
 is "no request behind a wrong one was carried out" \
     "$(get /v1/locks/AAAAAAAAAAAAAAAAAAAAAQ | jq .held)" false
 "$RAW" 7171 slow >"$T/raw.out" 2>&1
 tell <"$T/raw.out"
-# More than the server serves at once (ulimit -n 200 below).
+wait $silent
+ran=0
+tell <"$T/silent.out"
+is "silent connections: all were looked at" "$ran" 7
 "$RAW" 7171 flood 400 >"$T/raw.out" 2>&1
 tell <"$T/raw.out"
 ok "the server has lived through it" kill -0 $server
@@ -55,6 +66,18 @@ flood=$!
 wait $flood
 ok "200 connections to 60 descriptors: it lives, and serves again" \
     wait_for 20 answers
+# No file for a connection at all: it does not ask without end, and serves
+# again.
+lines() { grep -c 'cannot accept' "$T/srv.log"; }
+prlimit --nofile=12: --pid $server
+"$RAW" 7171 flood 20 >/dev/null 2>&1 &
+flood=$!
+said() { [ "$(lines)" -ge 2 ]; }
+ok "without a file for a connection: said" wait_for 20 said
+prlimit --nofile=60: --pid $server
+wait $flood
+ok "then it serves again" wait_for 20 answers
+ok "said $(lines) times, not without end" [ "$(lines)" -lt 40 ]
 kill $server
 wait $server
 
