@@ -104,7 +104,8 @@ for who in front back keeper; do
         wait "$front" 2>/dev/null
         rc=$?
         [ "$who-$how" = front-KILL ] ||
-            is "$who gets $how, service cut: the status" $rc 79
+            # 80 where a loaded machine came too late to look in time.
+            like "$who gets $how, service cut: the status" $rc '^(79|80)$'
         finish "$who gets $how, service cut"
     done
 done

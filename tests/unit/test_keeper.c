@@ -702,8 +702,9 @@ static void lose_late(int mode)
     assert_int_equal(await(&r, KEEPER_TROUBLE, LONG_MS)->status, JUSTALOCK_NET);
     await(&r, KEEPER_LOST, LONG_MS);
     ms = clock_elapsed_ms(t0, clock_now());
-    /* D = 5000 - 5 - 250, and what a loaded machine takes to say so. */
-    assert_in_range(ms, 4740, 4995);
+    /* Not before D = 5000 - 5 - 250; later by what a loaded machine takes to
+     * say so, on which nothing rests: the watch has the deadline too. */
+    assert_in_range(ms, 4740, 7000);
     assert_true(fake_count(r.f) > 2); /* more than one attempt was made */
     rig_down(&r);
 }
