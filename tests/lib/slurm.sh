@@ -79,6 +79,9 @@ slurm_enter() {
     set -e
     mount -t tmpfs -o mode=755 tmpfs "$T"
     mount -t tmpfs -o mode=755 tmpfs /run
+    # Terminals that ordinary users may open too.
+    mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts /dev/pts
+    mount --bind /dev/pts/ptmx /dev/ptmx
     hostname ctl
     ip link set lo up
     # Without an address beyond 127/8 getaddrinfo(AI_ADDRCONFIG) finds nothing

@@ -119,7 +119,7 @@ awk -v log_="$T/srv/locks.db-wal>" '
     /(pwrite64|write|pwritev|writev)\(/ && index($0, log_) { dirty = 1; n++ }
     /(fsync|fdatasync)\(/ && index($0, log_) { dirty = 0 }
     /(sendto|sendmsg|write|writev)\(.*HTTP\/1.1 / { a++; if (dirty) early++ }
-    END { printf "%d %d %d\n", early, (a > 500), (n > 500) }' "$T/calls" >"$T/sum"
+    END { printf "%d %d %d\n", early, (a > 50), (n > 50) }' "$T/calls" >"$T/sum"
 is "no answer of it before a sync that was due (early, answers, writes)" \
     "$(cat "$T/sum")" "0 1 1"
 tap_done
