@@ -139,7 +139,10 @@ $(B)/lib/pam_justalock.so: $(pam_objs) $(module_objs) modules/pam/pam.map
 # ---- unit tests: tests/unit/test_NAME.c, one per source file ----------------
 
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,tests/lib/fake_service modules/agent/keeper_jail) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(call objs,$(addprefix modules/agent/,$(AGENT_PURE))) $(slurm_objs)
+ifeq ($(have_pam),)
+UNIT := $(filter-out %/test_pam_module,$(UNIT))
+endif
+$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,tests/lib/fake_service modules/agent/keeper_jail) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(call objs,$(addprefix modules/agent/,$(AGENT_PURE))) $(slurm_objs) $(call objs,modules/pam/pam_session modules/pam/pam_options)
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	@mkdir -p $(@D)
@@ -151,6 +154,8 @@ UNIT_LDFLAGS_test_clock := -Wl,--wrap=clock_gettime
 UNIT_LDFLAGS_test_secret := -Wl,--wrap=write,--wrap=fsync
 UNIT_LDFLAGS_test_keeper := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 UNIT_LDFLAGS_test_lock := -Wl,--wrap=calloc,--wrap=timerfd_create,--wrap=eventfd,--wrap=pthread_create
+UNIT_LDFLAGS_test_pam_module := -lpam
+$(B)/tests/unit/test_pam_module: $(PAM_SO)
 UNIT_LDFLAGS_test_config := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=free
 .PHONY: unit
 unit: $(UNIT)

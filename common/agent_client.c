@@ -147,14 +147,21 @@ enum justalock_status agent_send(int fd, const struct wire_msg *m,
 static int take_fd(struct msghdr *h, int *ret_fd)
 {
     struct cmsghdr *c = CMSG_FIRSTHDR(h);
-    int fd;
+    bool has_one = c != NULL && c->cmsg_level == SOL_SOCKET &&
+                   c->cmsg_type == SCM_RIGHTS &&
+                   c->cmsg_len >= CMSG_LEN(sizeof(int));
+    int fd = -1;
 
     *ret_fd = -1;
-    if (h->msg_flags & MSG_CTRUNC) /* one descriptor fits, if we may have it */
+    if (has_one)
+        memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    if (h->msg_flags & MSG_CTRUNC) { /* one fits, if we may have it */
+        if (has_one)
+            (void)close(fd);
         return EMFILE;
-    if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+    }
+    if (!has_one)
         return 0;
-    memcpy(&fd, CMSG_DATA(c), sizeof(fd));
     *ret_fd = above_stdio(fd);
     return *ret_fd < 0 ? errno : 0;
 }
@@ -173,7 +180,7 @@ static ssize_t take_packet(int fd, char *data, size_t size, int *ret_fd)
 
     if (ret_fd != NULL) {
         h.msg_control = &control;
-        h.msg_controllen = sizeof(control);
+        h.msg_controllen = CMSG_LEN(sizeof(int)); /* not two by padding */
     }
     n = recvmsg(fd, &h, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
     if (n < 0 || ret_fd == NULL)
@@ -204,8 +211,10 @@ enum justalock_status agent_recv_fd(int fd, struct wire_msg *ret_m, int *ret_fd,
                                : error_set(err, JUSTALOCK_PROTO,
                                            "a message of %zd bytes exceeds %d",
                                            n, WIRE_MAX);
-            if (st != JUSTALOCK_OK && ret_fd != NULL && *ret_fd >= 0)
+            if (st != JUSTALOCK_OK && ret_fd != NULL && *ret_fd >= 0) {
                 (void)close(*ret_fd);
+                *ret_fd = -1;
+            }
             return st;
         }
         if (errno == ECONNRESET)

@@ -195,7 +195,7 @@ static void set_environment(const struct call *c, const struct wire_msg *m)
 
 static int unreachable(const struct call *c, const char *why)
 {
-    if (c->o.is_open) {
+    if (c->o.on_unreachable == PAM_OPEN) {
         pam_syslog(c->pamh, LOG_WARNING,
                    "session of %s goes on without lock \"%s\", as "
                    "on_unreachable=open says: %s",

@@ -5,194 +5,133 @@
  */
 #include "pam_options.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #define WORD_MAX 256
 
 struct option {
     const char *key;
-    enum justalock_status (*take)(struct pam_options *o, const char *value,
+    enum justalock_status (*take)(const struct option *opt, void *at,
+                                  const char *value,
                                   struct justalock_error *err);
+    size_t at;                /* of the member in struct pam_options */
+    const char *const *words; /* that may be chosen; NULL at their end */
 };
 
-static enum justalock_status take_lock(struct pam_options *o, const char *value,
+static enum justalock_status take_lock(const struct option *opt, void *at,
+                                       const char *value,
                                        struct justalock_error *err)
 {
-    enum justalock_status st = parse_name(value, "lock", err);
+    enum justalock_status st = parse_name(value, opt->key, err);
 
     if (st == JUSTALOCK_OK && strchr(value, ',') != NULL)
         return error_set(err, JUSTALOCK_CONFIG,
                          "lock=%.80s: one lock a line; for another one add a "
                          "line",
                          value);
-    o->lock = value;
+    *(const char **)at = value;
     return st;
 }
 
-static enum justalock_status take_socket(struct pam_options *o,
+static enum justalock_status take_socket(const struct option *opt, void *at,
                                          const char *value,
                                          struct justalock_error *err)
 {
     if (value[0] != '/' || strlen(value) > 107)
         return error_set(err, JUSTALOCK_CONFIG,
-                         "socket=%.120s: not an absolute path of at most 107 "
+                         "%s=%.120s: not an absolute path of at most 107 "
                          "bytes",
-                         value);
-    o->socket = value;
+                         opt->key, value);
+    *(const char **)at = value;
     return JUSTALOCK_OK;
 }
 
-static enum justalock_status take_wait(struct pam_options *o, const char *value,
+static enum justalock_status take_wait(const struct option *opt, void *at,
+                                       const char *value,
                                        struct justalock_error *err)
 {
-    return parse_time_ms(value, PAM_WAIT_MAX_MS, "wait", &o->wait_ms, err);
+    return parse_time_ms(value, PAM_WAIT_MAX_MS, opt->key, at, err);
 }
 
-static enum justalock_status take_timeout(struct pam_options *o,
+static enum justalock_status take_timeout(const struct option *opt, void *at,
                                           const char *value,
                                           struct justalock_error *err)
 {
-    enum justalock_status st = parse_time_ms(value, PAM_TIMEOUT_MAX_MS,
-                                             "timeout", &o->timeout_ms, err);
+    enum justalock_status st =
+        parse_time_ms(value, PAM_TIMEOUT_MAX_MS, opt->key, at, err);
 
-    if (st == JUSTALOCK_OK && o->timeout_ms < PAM_TIMEOUT_MIN_MS)
+    if (st == JUSTALOCK_OK && *(int64_t *)at < PAM_TIMEOUT_MIN_MS)
         return error_set(err, JUSTALOCK_CONFIG,
                          "timeout=%s: at least %d ms are needed for an answer",
                          value, PAM_TIMEOUT_MIN_MS);
     return st;
 }
 
-/* The place of value in words, from 1. */
-static enum justalock_status choose(const char *key, const char *value,
-                                    const char *const words[],
-                                    uint8_t *ret_choice,
-                                    struct justalock_error *err)
-{
-    for (uint8_t i = 0; words[i] != NULL; i++) {
-        if (strcmp(words[i], value) != 0)
-            continue;
-        *ret_choice = (uint8_t)(i + 1);
-        return JUSTALOCK_OK;
-    }
-    return error_set(err, JUSTALOCK_CONFIG, "%s=%.80s: not one of %s%s%s%s%s",
-                     key, value, words[0], words[1] ? ", " : "",
-                     words[1] ? words[1] : "", words[1] && words[2] ? ", " : "",
-                     words[1] && words[2] ? words[2] : "");
-}
-
-static enum justalock_status take_unreachable(struct pam_options *o,
-                                              const char *value,
-                                              struct justalock_error *err)
-{
-    static const char *const words[] = {"open", "closed", NULL};
-    uint8_t choice = 1;
-    enum justalock_status st =
-        choose("on_unreachable", value, words, &choice, err);
-
-    o->is_open = choice == 1;
-    return st;
-}
-
-static enum justalock_status take_end(struct pam_options *o, const char *value,
-                                      struct justalock_error *err)
-{
-    static const char *const words[] = {"keep", "kill", "release", NULL};
-
-    return choose("on_end", value, words, &o->on_end, err);
-}
-
-static enum justalock_status take_lost(struct pam_options *o, const char *value,
+/* The place of value among the words, from 1. */
+static enum justalock_status take_word(const struct option *opt, void *at,
+                                       const char *value,
                                        struct justalock_error *err)
 {
-    static const char *const words[] = {"kill", "log", NULL};
-    enum justalock_status st =
-        choose("on_lost", value, words, &o->on_lost, err);
+    const char *const *w = opt->words;
+    uint8_t place = 1;
 
-    if (st == JUSTALOCK_OK)
-        o->on_lost = o->on_lost == 1 ? WIRE_LOST_KILL : WIRE_LOST_LOG;
-    return st;
-}
-
-static enum justalock_status take_share(struct pam_options *o,
-                                        const char *value,
-                                        struct justalock_error *err)
-{
-    static const char *const words[] = {"host", NULL};
-
-    return choose("share", value, words, &o->share, err);
+    for (; w[place - 1] != NULL; place++) {
+        if (strcmp(w[place - 1], value) != 0)
+            continue;
+        *(uint8_t *)at = place;
+        return JUSTALOCK_OK;
+    }
+    return error_set(err, JUSTALOCK_CONFIG, "%s=%.80s: not %s%s%s%s%s",
+                     opt->key, value, w[0], place > 2 ? ", " : "",
+                     place > 2 ? w[1] : "", place > 3 ? ", " : "",
+                     place > 3 ? w[2] : "");
 }
 
 /* No empty name: "a,,b" or "" would be someone's typing error. */
-static enum justalock_status take_list(const char *key, const char *value,
-                                       const char **ret_list,
+static enum justalock_status take_list(const struct option *opt, void *at,
+                                       const char *value,
                                        struct justalock_error *err)
 {
-    const char *at = value;
+    const char *name = value;
 
     for (;;) {
-        size_t n = strcspn(at, ",");
+        size_t n = strcspn(name, ",");
 
         if (n == 0 || n >= WORD_MAX)
             return error_set(err, JUSTALOCK_CONFIG,
                              "%s=%.80s: a name of 1 to %d bytes is missing",
-                             key, value, WORD_MAX - 1);
-        if (at[n] == '\0')
+                             opt->key, value, WORD_MAX - 1);
+        if (name[n] == '\0')
             break;
-        at += n + 1;
+        name += n + 1;
     }
-    *ret_list = value;
+    *(const char **)at = value;
     return JUSTALOCK_OK;
 }
 
-static enum justalock_status take_users(struct pam_options *o,
-                                        const char *value,
-                                        struct justalock_error *err)
-{
-    return take_list("users", value, &o->users, err);
-}
+/* Their order is that of enum pam_unreachable and config_end. */
+static const char *const unreachable[] = {"open", "closed", NULL};
+static const char *const end[] = {"keep", "kill", "release", NULL};
+static const char *const lost[] = {"kill", "log", NULL};
+static const char *const share[] = {"host", NULL};
 
-static enum justalock_status take_groups(struct pam_options *o,
-                                         const char *value,
-                                         struct justalock_error *err)
-{
-    return take_list("groups", value, &o->groups, err);
-}
-
-static enum justalock_status take_except_users(struct pam_options *o,
-                                               const char *value,
-                                               struct justalock_error *err)
-{
-    return take_list("except_users", value, &o->except_users, err);
-}
-
-static enum justalock_status take_except_groups(struct pam_options *o,
-                                                const char *value,
-                                                struct justalock_error *err)
-{
-    return take_list("except_groups", value, &o->except_groups, err);
-}
-
-static enum justalock_status take_services(struct pam_options *o,
-                                           const char *value,
-                                           struct justalock_error *err)
-{
-    return take_list("services", value, &o->services, err);
-}
+#define AT(member) offsetof(struct pam_options, member)
 
 static const struct option options[] = {
-    {"lock", take_lock},
-    {"socket", take_socket},
-    {"wait", take_wait},
-    {"timeout", take_timeout},
-    {"on_unreachable", take_unreachable},
-    {"on_end", take_end},
-    {"on_lost", take_lost},
-    {"share", take_share},
-    {"users", take_users},
-    {"groups", take_groups},
-    {"except_users", take_except_users},
-    {"except_groups", take_except_groups},
-    {"services", take_services},
+    {"lock", take_lock, AT(lock), NULL},
+    {"socket", take_socket, AT(socket), NULL},
+    {"wait", take_wait, AT(wait_ms), NULL},
+    {"timeout", take_timeout, AT(timeout_ms), NULL},
+    {"on_unreachable", take_word, AT(on_unreachable), unreachable},
+    {"on_end", take_word, AT(on_end), end},
+    {"on_lost", take_word, AT(on_lost), lost},
+    {"share", take_word, AT(share), share},
+    {"users", take_list, AT(users), NULL},
+    {"groups", take_list, AT(groups), NULL},
+    {"except_users", take_list, AT(except_users), NULL},
+    {"except_groups", take_list, AT(except_groups), NULL},
+    {"services", take_list, AT(services), NULL},
 };
 #define OPTIONS_LEN (sizeof(options) / sizeof(options[0]))
 
@@ -210,7 +149,8 @@ static enum justalock_status take(struct pam_options *o, const char *arg,
             return error_set(err, JUSTALOCK_CONFIG, "%s= is said twice",
                              options[i].key);
         *seen |= 1U << i;
-        st = options[i].take(o, arg + n + 1, err);
+        st = options[i].take(&options[i], (char *)o + options[i].at,
+                             arg + n + 1, err);
         return st == JUSTALOCK_OK || st == JUSTALOCK_NOMEM
                    ? st
                    : error_wrap(err, JUSTALOCK_CONFIG, "%s", "argument");
@@ -225,7 +165,7 @@ enum justalock_status options_parse(int argc, const char **argv,
     struct pam_options o = {.socket = WIRE_SOCKET,
                             .wait_ms = WIRE_WAIT_DEFAULT,
                             .timeout_ms = PAM_TIMEOUT_MS,
-                            .is_open = true};
+                            .on_unreachable = PAM_OPEN};
     unsigned seen = 0;
 
     for (int i = 0; i < argc; i++) {
@@ -241,6 +181,8 @@ enum justalock_status options_parse(int argc, const char **argv,
     }
     if (o.lock == NULL)
         return error_set(err, JUSTALOCK_CONFIG, "lock=NAME is missing");
+    if (o.on_lost != 0)
+        o.on_lost = o.on_lost == 1 ? WIRE_LOST_KILL : WIRE_LOST_LOG;
     *ret_options = o;
     return JUSTALOCK_OK;
 }

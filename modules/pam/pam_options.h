@@ -16,15 +16,17 @@
 #define PAM_TIMEOUT_MAX_MS (10 * 60 * 1000LL)
 #define PAM_WAIT_MAX_MS    (60 * 60 * 1000LL)
 
+enum pam_unreachable { PAM_OPEN = 1, PAM_CLOSED = 2 };
+
 struct pam_options {
     const char *lock;
     const char *socket;
     int64_t wait_ms; /* WIRE_WAIT_DEFAULT: not said */
     int64_t timeout_ms;
-    bool is_open; /* on_unreachable=open */
-    uint8_t on_end;
-    uint8_t on_lost;
-    uint8_t share;
+    uint8_t on_unreachable; /* enum pam_unreachable */
+    uint8_t on_end;         /* enum config_end's order; 0: not said */
+    uint8_t on_lost;        /* enum wire_on_lost */
+    uint8_t share;          /* 1: host */
     /* "a,b", or NULL */
     const char *users, *groups, *except_users, *except_groups, *services;
     bool is_debug;
