@@ -170,8 +170,11 @@ check-unit: all unit
 FUZZ_SECONDS ?= 10
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call objs,common/service common/service_view) $(B)/libcommon.a
-	$(if $(V),,@echo '  LINK $@' && )$(LINK) -fsanitize=fuzzer -o $@ $^ $(JSON_L) $(NETTLE_L)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) $(JSON_L) $(NETTLE_L) $(FUZZ_LDFLAGS_$*)
 $(B)/fuzz_agent_state: $(call objs,modules/agent/record)
+$(B)/fuzz_pam_options: $(call objs,modules/pam/pam_options)
+$(B)/fuzz_pam_socket: $(call objs,modules/pam/pam_session)
+FUZZ_LDFLAGS_pam_socket := -Wl,--wrap=agent_connect
 
 .PHONY: fuzz fuzz-programs check-fuzz
 fuzz-programs: $(addprefix $(B)/,$(FUZZ))

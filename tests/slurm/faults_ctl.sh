@@ -136,7 +136,7 @@ while [ ! -e inter.2 ]; do sleep 0.1; done
 srun ./ticks inter 5 G
 END
 # salloc wants a terminal for its shell, and all it is told is to run inter.sh.
-echo 'exec sh ./inter.sh' | as alice timeout 90 script -qec \
+echo 'exec sh ./inter.sh' | as alice env SHELL=/bin/sh timeout 90 script -qec \
     'salloc -w n1 --lock=inter' /dev/null >o.inter 2>&1 &
 salloc=$!
 ok "interactive: its first step works" wait_for 30 test -e inter.1
