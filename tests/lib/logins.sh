@@ -39,7 +39,7 @@ sshd:x:2098:65534::/run/sshd:/usr/sbin/nologin
 END
     printf 'alice:x:2001:\nbob:x:2002:\nwheel:x:2003:bob\n' >>"$T/etc/group"
     printf 'alice:*:19000:0:99999:7:::\nbob:*:19000:0:99999:7:::\n' >>"$T/etc/shadow"
-    printf 'Defaults !lecture, !authenticate\nALL ALL=(ALL:ALL) NOPASSWD: ALL\n' \
+    printf 'Defaults !lecture, !authenticate\nDefaults>bob use_pty\nALL ALL=(ALL:ALL) NOPASSWD: ALL\n' \
         >"$T/etc/sudoers"
     chmod 440 "$T/etc/sudoers"
     : >"$T/etc/motd"

@@ -39,13 +39,13 @@ open_in() { # PROGRAM, in the background
     su-user) su -c "$keep" alice ;;
     su-l) su - root -c "$keep" ;;
     sudo) as alice sudo sh -c "$keep" ;;
-    sudo-pty) script -qec "su -s /bin/sh -c 'sudo -u bob $keep' alice" /dev/null ;;
+    sudo-pty) as alice script -qec "sudo -u bob $keep" /dev/null ;;
     sudo-b) as alice sudo -b sh -c "$keep" && wait_for 20 test -e "$T/go" ;;
     sudo-i) as alice sudo -i sh -c "$keep" ;;
     esac >/dev/null 2>&1 &
     opened=$!
 }
-for how in ssh-root ssh-user ssh-pty su su-user su-l sudo sudo-b sudo-i; do
+for how in ssh-root ssh-user ssh-pty su su-user su-l sudo sudo-pty sudo-b sudo-i; do
     program=${how%%-*}
     [ "$program" != ssh ] || program=sshd
     away
@@ -73,10 +73,18 @@ is "sudo: refused, 1" $? 1
 like "sudo: told" "$out" 'justalock: lock "shell" is held by root@'
 ok "sudo: nothing ran" [ "$(echo "$out" | grep -c '^no')" = 0 ]
 # shellcheck disable=SC2046
-out=$(printf 'put /dev/null\n' | sftp -P 2222 $(ssh_options | sed 's/-p 2222//') alice@127.0.0.1 2>&1)
-ok "sftp: refused" [ $? != 0 ]
+get_by_sftp() {
+    echo "get /etc/hostname $T/fetched" |
+        sftp -b - -P 2222 $(ssh_options | sed 's/-p 2222//') alice@127.0.0.1
+}
 # shellcheck disable=SC2046
-out=$(scp -O -P 2222 $(ssh_options | sed 's/-p 2222//') /etc/hostname "alice@127.0.0.1:$T/copied" 2>&1)
+copy_by_scp() {
+    scp -O -P 2222 $(ssh_options | sed 's/-p 2222//') /etc/hostname \
+        "alice@127.0.0.1:$T/copied"
+}
+out=$(get_by_sftp 2>&1)
+ok "sftp: refused" [ $? != 0 ] && ok "sftp: nothing was copied" [ ! -e "$T/fetched" ]
+out=$(copy_by_scp 2>&1)
 ok "scp: refused" [ $? != 0 ] && ok "scp: nothing was copied" [ ! -e "$T/copied" ]
 out=$(script -qec 'login -f alice' /dev/null </dev/null 2>&1)
 like "login: told" "$out" 'justalock: lock "shell" is held by'
@@ -88,8 +96,40 @@ out=$(printf 'echo in $JUSTALOCK_LOCK $JUSTALOCK_TOKEN\nexit\n' |
 like "login: in, with the lock" "$out" 'in shell [1-9]'
 ok "login: free after it" wait_for 10 is_free shell
 like "su: its environment" "$(su -c 'echo $JUSTALOCK_LOCK $JUSTALOCK_TOKEN' root)" '^shell [1-9]'
+get_by_sftp >/dev/null 2>&1
+ok "sftp: copies when it is free" test -s "$T/fetched"
+ok "sftp: free after it" wait_for 10 is_free shell
+copy_by_scp >/dev/null 2>&1
+ok "scp: copies when it is free" test -s "$T/copied"
+ok "scp: free after it" wait_for 10 is_free shell
 ok "handed over in turn, twenty times" sh -c \
     'i=0; while [ $i -lt 20 ]; do su -c true root || exit 1; i=$((i + 1)); done'
+
+# ---- one connection, one lock: no command at all, and many ----------------------
+connect() { # OPTION...: no command
+    # shellcheck disable=SC2046
+    ssh $(ssh_options) "$@" -N alice@127.0.0.1 >/dev/null 2>&1 </dev/null &
+    opened=$!
+}
+connect
+ok "ssh -N: has the lock, without a command" wait_for 20 held_by sshd
+ssh_run bob true >/dev/null 2>&1
+is "ssh -N: the next one is refused" $? 254
+kill $opened
+wait $opened
+ok "ssh -N: free after it" wait_for 10 is_free shell
+connect -M -S "$T/master"
+ok "multiplexed: the master has the lock" wait_for 20 held_by sshd
+is "multiplexed: so its sessions need none" \
+    "$(ssh_run alice -S "$T/master" echo one; ssh_run alice -S "$T/master" echo two)" "one
+two"
+ok "multiplexed: they did not end it" held_by sshd
+ssh_run alice true >/dev/null 2>&1
+is "multiplexed: another connection is refused" $? 254
+# shellcheck disable=SC2046
+ssh $(ssh_options) -S "$T/master" -O exit alice@127.0.0.1 2>/dev/null
+wait $opened
+ok "multiplexed: free with the connection" wait_for 10 is_free shell
 
 # ---- ends that nobody announces --------------------------------------------------
 pids_of() { # COMM UID: of this namespace

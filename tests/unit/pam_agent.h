@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -249,6 +250,7 @@ static void *agent_run(void *arg)
 static void agent_up(void)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
+    sigset_t all, old;
 
     (void)unlink(agent.path);
     memcpy(at.sun_path, agent.path, strlen(agent.path) + 1);
@@ -257,7 +259,11 @@ static void agent_up(void)
                      0);
     assert_int_equal(listen(agent.listener, 16), 0);
     assert_int_equal(pipe2(agent.stop, O_CLOEXEC), 0);
+    /* Signals are for the thread that the module runs in. */
+    (void)sigfillset(&all);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, &all, &old), 0);
     assert_int_equal(pthread_create(&agent.thread, NULL, agent_run, NULL), 0);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, &old, NULL), 0);
 }
 
 static void agent_down(void)

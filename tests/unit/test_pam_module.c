@@ -489,11 +489,15 @@ static int with_few_descriptors(pam_handle_t *h)
 
 static void test_no_descriptors(void **state)
 {
-    pam_handle_t *h = stack("test", "lock=a", NULL);
+    const char *preload = getenv("LD_PRELOAD");
+    pam_handle_t *h;
     int status;
     pid_t pid;
 
     (void)state;
+    if (preload != NULL && strstr(preload, "vgpreload") != NULL)
+        skip(); /* valgrind has limits of its own */
+    h = stack("test", "lock=a", NULL);
     will(ACT_GO);
     pid = fork();
     assert_true(pid >= 0);
@@ -565,19 +569,20 @@ static void on_alarm(int signo)
 
 static void test_interrupted(void **state)
 {
-    struct sigaction sa = {.sa_handler = on_alarm}, old;
+    struct sigaction sa = {.sa_handler = on_alarm};
+    struct sigaction late = {.sa_handler = SIG_IGN}; /* one on its way yet */
     struct itimerval soon = {.it_interval = {.tv_usec = 10000},
                              .it_value = {.tv_usec = 10000}};
     struct itimerval none = {{0, 0}, {0, 0}};
 
     (void)state;
     will(ACT_SILENT);
-    assert_int_equal(sigaction(SIGALRM, &sa, &old), 0);
+    assert_int_equal(sigaction(SIGALRM, &sa, NULL), 0);
     assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
     assert_int_equal(attempt("lock=a timeout=500ms on_unreachable=closed"),
                      PAM_AUTHINFO_UNAVAIL);
     assert_int_equal(setitimer(ITIMER_REAL, &none, NULL), 0);
-    assert_int_equal(sigaction(SIGALRM, &old, NULL), 0);
+    assert_int_equal(sigaction(SIGALRM, &late, NULL), 0);
     assert_true(alarms > 0);
     assert_has(said, "does not answer in time");
     assert_int_equal(agent.opens, 1);
