@@ -106,6 +106,7 @@ ok "terminate-session: free" wait_for 20 is_free
 enter
 touch "$R$G"
 wait $entered
+wait_for 10 is_free # else the next one is refused
 ssh_in 'setsid sleep 300 >/dev/null 2>&1 & sleep 0.2' >/dev/null 2>&1
 like "what outlives its session keeps the lock, and list says so" "$(list)" \
     '^ending .*shell .*1 process'
