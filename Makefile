@@ -152,6 +152,8 @@ UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
 UNIT_LDFLAGS_test_table_walk := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 UNIT_LDFLAGS_test_clock := -Wl,--wrap=clock_gettime
 UNIT_LDFLAGS_test_secret := -Wl,--wrap=write,--wrap=fsync
+UNIT_LDFLAGS_test_store_folder := -Wl,--wrap=open,--wrap=fsync,--wrap=rename,--wrap=unlink,--wrap=flock,--wrap=write
+UNIT_LDFLAGS_test_store_sqlite := -Wl,--wrap=fsync,--wrap=calloc
 UNIT_LDFLAGS_test_keeper := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 UNIT_LDFLAGS_test_lock := -Wl,--wrap=calloc,--wrap=timerfd_create,--wrap=eventfd,--wrap=pthread_create
 UNIT_LDFLAGS_test_pam_module := -lpam
