@@ -67,6 +67,7 @@ struct config_lock {
     unsigned lifetime_s; /* 0: unset */
     int64_t wait_ms;     /* -2 unset, -1 for ever */
     int64_t grace_ms;    /* -1 unset */
+    bool has_grace;      /* merged: grace_ms is configured, not made */
     enum config_busy on_busy;
     enum config_unreachable on_unreachable;
     enum config_lost on_lost;
@@ -158,6 +159,15 @@ enum justalock_status config_expand(const char *template_text,
                                     const struct config_names *names,
                                     char *ret_name, size_t size,
                                     struct justalock_error *err) JUSTALOCK_MUST;
+
+/*
+ * The times of a policy that config_policy yields, for a lifetime of life_s
+ * seconds (0: its own), as lease_times_fill takes them: not checked, what is
+ * not configured is 0 and made from the lifetime there.
+ */
+struct lease_times;
+void config_lease(const struct config *c, const struct config_lock *policy,
+                  unsigned life_s, struct lease_times *ret_times);
 
 /*
  * The policy for one lock and one kind of work: its definition over

@@ -125,8 +125,18 @@ void config_merge(const struct config *c, const struct config_lock *lock,
     if (p.wait_ms > 0 && p.on_busy == CONFIG_BUSY_UNSET)
         p.on_busy = CONFIG_BUSY_WAIT;
     lay_over(&p, under);
+    p.has_grace = p.grace_ms > 0;
     p.for_mask = config_kinds(c, lock);
     *ret_policy = p;
+}
+
+void config_lease(const struct config *c, const struct config_lock *policy,
+                  unsigned life_s, struct lease_times *ret_times)
+{
+    *ret_times = (struct lease_times){
+        .life_s = life_s != 0 ? life_s : policy->lifetime_s,
+        .grace_ms = policy->has_grace ? policy->grace_ms : 0,
+        .attempt_ms = c->service.timeout_ms};
 }
 
 enum justalock_status config_times(const struct config *c,
@@ -134,13 +144,12 @@ enum justalock_status config_times(const struct config *c,
                                    struct lease_times *ret_times,
                                    struct justalock_error *err)
 {
-    struct lease_times times = {.life_s = policy->lifetime_s,
-                                .grace_ms =
-                                    policy->grace_ms > 0 ? policy->grace_ms : 0,
-                                .attempt_ms = c->service.timeout_ms};
-    /* A service without features needs the larger margin. */
-    enum justalock_status st = lease_times_fill(&times, false, err);
+    struct lease_times times;
+    enum justalock_status st;
 
+    config_lease(c, policy, 0, &times);
+    /* A service without features needs the larger margin. */
+    st = lease_times_fill(&times, false, err);
     if (st == JUSTALOCK_OK)
         *ret_times = times;
     return st;

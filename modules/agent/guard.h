@@ -59,6 +59,7 @@ struct want {
     int lost_signal;
     enum config_end on_end;
     bool has_own_id;                /* the definition's "id": never hashed */
+    bool has_grace;                 /* configured, not made from lifetime */
     bool is_shared;                 /* SESSION: "share": "host" */
     const struct config_lock *said; /* the definition itself; NULL: none */
 };
@@ -262,7 +263,12 @@ enum justalock_status locks_parse(const struct guard *g, const char *list,
                                   const struct work_facts *f,
                                   struct wants *ret_wants,
                                   struct justalock_error *err) JUSTALOCK_MUST;
-/* As above, and those of the rules that match the job added. */
+/* What a command asked for in place of the configured lifetime. ARG: the times
+ * do not fit it. */
+enum justalock_status locks_set_life(struct wants *wants, unsigned life_s,
+                                     struct justalock_error *err)
+    JUSTALOCK_MUST;
+/* As locks_parse, and those of the rules that match the job added. */
 enum justalock_status locks_of_job(const struct guard *g,
                                    const struct work_facts *f,
                                    struct wants *ret_wants,

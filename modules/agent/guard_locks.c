@@ -101,7 +101,8 @@ static enum justalock_status expand(const struct guard *g,
     }
     if (f->kind == WORK_JOB && is_singleton(name))
         return singleton(f, name, ret_name, size, err);
-    if (!strchr(name, '%')) {
+    /* A command's name is as its user typed it, with an agent or without. */
+    if (f->kind == WORK_COMMAND || !strchr(name, '%')) {
         (void)snprintf(ret_name, size, "%s", name);
         return JUSTALOCK_OK;
     }
@@ -110,11 +111,11 @@ static enum justalock_status expand(const struct guard *g,
 
 /* ---- one lock ---- */
 
-static void fill_want(const struct config_lock *p, struct want *want)
+static void fill_want(const struct config *c, const struct config_lock *p,
+                      struct want *want)
 {
-    want->times = (struct lease_times){.life_s = p->lifetime_s};
-    if (p->grace_ms > 0)
-        want->times.grace_ms = p->grace_ms;
+    config_lease(c, p, 0, &want->times);
+    want->has_grace = p->has_grace;
     want->wait_ms = p->wait_ms;
     want->on_busy = p->on_busy;
     want->on_unreachable = p->on_unreachable;
@@ -133,6 +134,22 @@ static enum justalock_status check_times(const struct want *want,
 
     return st == JUSTALOCK_OK ? st
                               : error_wrap(err, st, "lock \"%s\"", want->name);
+}
+
+enum justalock_status locks_set_life(struct wants *wants, unsigned life_s,
+                                     struct justalock_error *err)
+{
+    enum justalock_status st = JUSTALOCK_OK;
+
+    for (size_t i = 0; st == JUSTALOCK_OK && i < wants->len; i++) {
+        struct want *w = &wants->v[i];
+
+        w->times.life_s = life_s;
+        if (!w->has_grace)
+            w->times.grace_ms = 0;
+        st = check_times(w, err);
+    }
+    return st;
 }
 
 static enum justalock_status add(const struct guard *g,
@@ -154,7 +171,7 @@ static enum justalock_status add(const struct guard *g,
                             want.name, &policy, &want.id, err);
     if (st != JUSTALOCK_OK)
         return st;
-    fill_want(&policy, &want);
+    fill_want(g->config, &policy, &want);
     want.said = config_find(g->config, want.name);
     st = check_times(&want, err);
     if (st != JUSTALOCK_OK)

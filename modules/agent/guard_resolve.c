@@ -224,9 +224,8 @@ static void take_locks(struct guard *g, struct work *w)
         return;
     }
     default_label(g, w, label, sizeof(label));
-    for (size_t i = 0; st == JUSTALOCK_OK && i < wants.len; i++)
-        if (w->life_s != 0)
-            wants.v[i].times.life_s = w->life_s;
+    if (st == JUSTALOCK_OK && w->life_s != 0)
+        st = locks_set_life(&wants, w->life_s, &err);
     if (st == JUSTALOCK_OK)
         st = locks_take(g, w, &wants, w->client, w->label[0] ? w->label : label,
                         &err);

@@ -56,34 +56,16 @@ static void fill_label(struct alone *a, const struct run_options *o)
         run_default_label(l->label);
 }
 
-/*
- * The policy's grace fits its lifetime: made from it where none is configured.
- * With another lifetime such a grace is to be made anew, so it is unset (0);
- * a configured one stays.
- */
-static int64_t grace_for(const struct run_options *o,
-                         const struct config_lock *policy)
-{
-    struct lease_times made = {.life_s = policy->lifetime_s};
-
-    if (o->life_s > 0 && lease_times_fill(&made, false, NULL) == JUSTALOCK_OK &&
-        made.grace_ms == policy->grace_ms)
-        return 0;
-    return policy->grace_ms > 0 ? policy->grace_ms : 0;
-}
-
 static enum justalock_status fill_times(struct alone *a,
                                         const struct run_options *o,
+                                        const struct config *c,
                                         const struct config_lock *policy,
-                                        int64_t timeout_ms,
                                         struct justalock_error *err)
 {
     struct lease_times *t = &a->hold.lock.times;
     enum justalock_status st;
 
-    t->life_s = o->life_s > 0 ? o->life_s : policy->lifetime_s;
-    t->grace_ms = grace_for(o, policy);
-    t->attempt_ms = timeout_ms;
+    config_lease(c, policy, o->life_s, t);
     a->hold.times = *t;
     st = lease_times_fill(&a->hold.times, false, err);
     if (st != JUSTALOCK_OK)
@@ -120,7 +102,7 @@ static enum justalock_status fill(struct alone *a, struct justalock_error *err)
     a->names_are_plain = !c.config->hashed_names;
     st = cli_context_lock(&c, o->lock, &policy, &a->hold.lock.id, err);
     if (st == JUSTALOCK_OK)
-        st = fill_times(a, o, &policy, c.config->service.timeout_ms, err);
+        st = fill_times(a, o, c.config, &policy, err);
     if (st == JUSTALOCK_OK)
         st = fill_client(&a->hold.lock, o, err);
     if (st == JUSTALOCK_OK) {

@@ -14,6 +14,7 @@ unset JUSTALOCK_URL
 export JUSTALOCK_CONFIG="$T/conf.json"
 agent_conf '"lifetime": 12' '"locks": {
     "open": {"for": ["command"], "users": ["nobody"]},
+    "grace": {"grace": "5s", "lifetime": 30},
     "hold": {"on_lost": "log"}}'
 service_start
 agent_start
@@ -32,6 +33,13 @@ like "its environment" \
 is "what it reads and writes is ours" "$(echo hello | run a cat)" hello
 is "no descriptor of ours reaches it" "$(run a sh -c 'ls /proc/$$/fd' | tr '\n' ' ')" \
     "$(sh -c 'ls /proc/$$/fd' | tr '\n' ' ')"
+
+is "a name with a % is what it is" "$(run '50%u' sh -c 'echo $JUSTALOCK_LOCK $JUSTALOCK_ID')" \
+    "50%u $("$J" id '50%u')"
+is "-t: the times that are made of a lifetime are made of this one" \
+    "$(run -t 2 a sh -c 'sleep 3; echo long')" long
+is "-t: too short for a configured grace: 64" "$(code -t 5 grace true)" 64
+like "-t: and said" "$(cat "$T/err")" 'lock "grace": the times do not fit a lifetime of 5 s'
 
 # Born in its cgroup, or moved there before it began.
 if [ -n "$(agent_cgroups)" ]; then
