@@ -55,6 +55,7 @@ static int check(const char *path, const char *socket, bool json)
 int cmd_config(int argc, char **argv)
 {
     static const struct option names[] = {
+        {"help", no_argument, NULL, 'h'}, /* after check or show */
         {"json", no_argument, NULL, 'j'},
         {"config", required_argument, NULL, 'c'},
         {"socket", required_argument, NULL, 's'},
@@ -63,7 +64,9 @@ int cmd_config(int argc, char **argv)
     bool json = false;
     int opt;
 
-    while ((opt = getopt_long(argc, argv, "", names, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "h", names, NULL)) != -1) {
+        if (opt == 'h')
+            return cli_help("config");
         if (opt == 'j')
             json = true;
         else if (opt == 'c')

@@ -19,6 +19,8 @@ is "libcurl is not loaded" "$(ldd "$J" | grep -c -e curl -e ssl)" 0
 for c in run id status list release config; do
     is "$c --help: status" "$(code "$J" $c --help)" 0
     like "$c --help: text" "$(cat "$T/out")" "^usage: justalock $c "
+    [ $c != config ] || is "config check --help: the same" \
+        "$("$J" config check --help)" "$(cat "$T/out")"
     is "help $c: the same" "$("$J" help $c)" "$(cat "$T/out")"
     like "$c --version" "$("$J" $c --version)" '^justalock [0-9]+\.[0-9]+\.[0-9]+$'
     for o in $(grep -oE -- '[ [(]--[a-z-]+' "$T/out" | tr -d ' [('); do
