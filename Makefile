@@ -25,6 +25,8 @@ mandir     ?= $(prefix)/share/man
 datadir    ?= $(prefix)/share
 sysconfdir ?= /etc
 pamdir     ?= $(libdir)/security
+unitdir    ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
 slurmdir   ?= $(firstword $(wildcard /usr/lib/$(multiarch)/slurm-wlm) $(libdir)/slurm)
 
 pkg_cflags = $(shell $(PKGCONF) --cflags $(1) 2>/dev/null)
@@ -54,7 +56,7 @@ LINK    = $(CC) $(ours_CFLAGS) $(CFLAGS) $(ours_LDFLAGS) $(LDFLAGS)
 BASE    := error clock buf log parse
 MODULE  := error clock buf parse wire agent_client
 CONFIG  := config config_text config_report config_schema config_value config_check config_name config_policy config_users config_show
-COMMON  := $(BASE) id secret lease $(CONFIG) keeper_wire keeper_spawn wire agent_client
+COMMON  := $(BASE) notify id secret lease $(CONFIG) keeper_wire keeper_spawn wire agent_client
 NETWORK := transfer transfer_easy transfer_name transfer_loop service service_view keeper keeper_ask keeper_give keeper_query keeper_gate keeper_timer
 LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
 LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse
@@ -211,7 +213,7 @@ check:
 
 # Test programs that are not unit tests: helpers of the shell tests.
 PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
-SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/examples/*.sh) tests/install.sh tests/sanitizers.sh)
+SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/install.sh tests/sanitizers.sh)
 EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
 .PHONY: programs check-run check-style check-asan
 programs: $(PROGRAMS) $(EXAMPLES)
@@ -227,7 +229,7 @@ check-style:
 	tests/lib/run-tests tests/lib/check-style
 # More than tests/sanitizers.sh, which is part of the check, runs of it.
 check-asan: all
-	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/install.sh tests/slurm/% tests/pam/%,$(SHELL_TESTS))" \
+	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/install.sh tests/slurm/% tests/pam/% tests/cluster/%,$(SHELL_TESTS))" \
 	    tests/lib/run-tests tests/sanitizers.sh
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
@@ -254,6 +256,7 @@ bench-run: all $(BENCHES)
 
 MAN := $(wildcard common/*.[1-8] modules/*/*.[1-8] config/*.[1-8])
 INSTALL = install -D
+UNITS := justalock-agent justalock-server
 .PHONY: install uninstall format
 install: all
 	$(INSTALL) -m 755 $(B)/bin/justalock $(DESTDIR)$(bindir)/justalock
@@ -276,12 +279,18 @@ install: all
 	for f in root-shell one-login-node sudo-window justalock.pam-config; do \
 	    $(INSTALL) -m 644 config/pam.d/$$f $(DESTDIR)$(datadir)/justalock/pam.d/$$f; done
 	for m in $(MAN); do $(INSTALL) -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$$(basename $$m); done
+	mkdir -p $(DESTDIR)$(unitdir)
+	for u in $(UNITS); do sed 's|@sbindir@|$(sbindir)|' packaging/systemd/$$u.service.in >$(DESTDIR)$(unitdir)/$$u.service && \
+	    $(INSTALL) -m 644 packaging/systemd/$$u.socket $(DESTDIR)$(unitdir)/$$u.socket; done
+	$(INSTALL) -m 644 packaging/systemd/justalock.sysusers $(DESTDIR)$(sysusersdir)/justalock.conf
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/justalock $(DESTDIR)$(sbindir)/justalock-agent \
 	    $(DESTDIR)$(sbindir)/justalock-server $(DESTDIR)$(libdir)/libjustalock.* \
 	    $(DESTDIR)$(includedir)/justalock.h $(DESTDIR)$(libdir)/pkgconfig/justalock.pc \
 	    $(DESTDIR)$(slurmdir)/spank_justalock.so $(DESTDIR)$(pamdir)/pam_justalock.so
 	rm -rf $(DESTDIR)$(libexecdir)/justalock $(DESTDIR)$(datadir)/justalock
+	for u in $(UNITS); do rm -f $(DESTDIR)$(unitdir)/$$u.service $(DESTDIR)$(unitdir)/$$u.socket; done
+	rm -f $(DESTDIR)$(sysusersdir)/justalock.conf
 	for m in $(MAN); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$$(basename $$m); done
 
 .PHONY: help

@@ -32,9 +32,15 @@ for f in include/justalock.h $lib/libjustalock.so.1 $lib/libjustalock.a $lib/pkg
     share/man/man5/justalock.json.5 share/man/man7/justalock-protocol.7 \
     share/man/man8/justalock-agent.8 share/man/man8/justalock-server.8 \
     share/man/man8/spank_justalock.8 share/man/man8/pam_justalock.8 \
+    lib/systemd/system/justalock-agent.service lib/systemd/system/justalock-agent.socket \
+    lib/systemd/system/justalock-server.service lib/systemd/system/justalock-server.socket \
+    lib/sysusers.d/justalock.conf \
     share/justalock/pam.d/root-shell share/justalock/pam.d/one-login-node; do
     ok "$f is there" test -s "$T/usr/$f"
 done
+is "the units start what is installed" \
+    "$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$T"/usr/lib/systemd/system/*.service | xargs)" \
+    "/usr/sbin/justalock-agent /usr/sbin/justalock-server"
 is "nothing outside usr" "$(ls "$T")" usr
 is "the build folder is in no path" \
     "$(grep -rlF "$T" "$T/usr" | head -n 3)" ""

@@ -19,6 +19,8 @@ struct agent_options {
     int nudge_fd;  /* guard only: eventfds to and from the watch */
     int news_fd;
     bool is_guard;
+    bool is_reload;
+    bool is_stand_in; /* a watch that gives way to one of systemd's */
     bool is_debug;
 };
 
@@ -36,9 +38,6 @@ struct agent_argv {
 void agent_argv(const struct agent_options *o, struct agent_argv *ret_argv);
 /* execv of ourselves; only returns where that fails. */
 void agent_exec(const struct agent_argv *argv);
-/* "READY=1" and the like, to systemd where it listens. */
-void agent_notify(const char *text);
-bool agent_is_supervised(void);
 
 int watch_main(const struct agent_options *o);
 int guard_main(const struct agent_options *o);

@@ -91,7 +91,9 @@ struct table_header {
     _Atomic uint64_t watch, guard, keeper; /* proc_key */
     _Atomic uint64_t ready;                /* the guard that answers */
     _Atomic uint64_t watch_beat, guard_beat;
-    _Atomic uint32_t is_leftover; /* the watch only enforces, after a stop */
+    _Atomic uint32_t is_leftover; /* the watch gives way to a new agent: it
+                                     only enforces, after a stop, or stands
+                                     in for one of systemd's */
     _Atomic uint32_t used;        /* rows below this number may be in use */
 };
 

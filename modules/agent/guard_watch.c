@@ -13,6 +13,7 @@
 
 #include "guard.h"
 #include "log.h"
+#include "notify.h"
 
 #define SUPERVISED_MS 1000 /* that systemd gets to start one */
 #define AGAIN_MS      3000 /* for a new watch to come up */
@@ -25,6 +26,7 @@ static void start_agent(struct guard *g)
     pid_t pid;
 
     o.is_guard = false;
+    o.is_stand_in = notify_is_supervised();
     o.listen_fd = g->listener.fd;
     agent_argv(&o, &argv);
     pid = fork();
@@ -54,7 +56,7 @@ static void on_watch_end(struct guard *g, struct source *s, uint32_t events)
     guard_forget_fd(g, s);
     log_warn("the watch is gone");
     g->watch_again =
-        clock_add(clock_now(), agent_is_supervised() ? SUPERVISED_MS : 0);
+        clock_add(clock_now(), notify_is_supervised() ? SUPERVISED_MS : 0);
 }
 
 static void follow(struct guard *g)

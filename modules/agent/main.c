@@ -14,14 +14,25 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "agent_client.h"
 #include "config.h"
 #include "log.h"
 #include "parse.h"
 #include "wire.h"
 
-#define EXIT_USAGE 64
+#define EXIT_USAGE       64
+#define EXIT_UNREACHABLE 69
+#define EXIT_DENIED      77
+#define EXIT_CONFIG      78
+#define RELOAD_MS        10000
 
-enum { OPTION_LISTEN_FD = 256, OPTION_GUARD, OPTION_NUDGE_FD, OPTION_NEWS_FD };
+enum {
+    OPTION_LISTEN_FD = 256,
+    OPTION_GUARD,
+    OPTION_STAND_IN,
+    OPTION_NUDGE_FD,
+    OPTION_NEWS_FD
+};
 
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},
@@ -29,11 +40,13 @@ static const struct option options[] = {
     {"state", required_argument, NULL, 'd'},
     {"keeper-user", required_argument, NULL, 'u'},
     {"debug", no_argument, NULL, 'D'},
+    {"reload", no_argument, NULL, 'r'},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     /* Between our own processes. */
     {"internal-listen-fd", required_argument, NULL, OPTION_LISTEN_FD},
     {"internal-guard", no_argument, NULL, OPTION_GUARD},
+    {"internal-stand-in", no_argument, NULL, OPTION_STAND_IN},
     {"internal-nudge-fd", required_argument, NULL, OPTION_NUDGE_FD},
     {"internal-news-fd", required_argument, NULL, OPTION_NEWS_FD},
     {NULL, 0, NULL, 0}};
@@ -41,6 +54,7 @@ static const struct option options[] = {
 static const char help[] =
     "usage: justalock-agent [--config FILE] [--socket PATH] [--state DIR]\n"
     "                       [--keeper-user USER] [--debug]\n"
+    "       justalock-agent --reload [--socket PATH]\n"
     "Holds locks for the jobs, sessions and commands of this host and ends\n"
     "work whose lock is lost. Runs in the foreground, as root.\n"
     "  --config FILE       default " CONFIG_PATH "\n"
@@ -49,6 +63,9 @@ static const char help[] =
     "                      restarts, gone with a reboot\n"
     "  --keeper-user USER  who talks to the network (default " AGENT_KEEPER_USER
     ")\n"
+    "  --debug             say more\n"
+    "  --reload            let the agent that runs read its configuration\n"
+    "                      again; one that is wrong is refused (78)\n"
     "  --help, --version\n";
 
 static int number(const char *text)
@@ -89,11 +106,17 @@ static int read_options(int argc, char **argv, struct agent_options *o)
         case OPTION_GUARD:
             o->is_guard = true;
             break;
+        case OPTION_STAND_IN:
+            o->is_stand_in = true;
+            break;
         case OPTION_NUDGE_FD:
             o->nudge_fd = number(optarg);
             break;
         case OPTION_NEWS_FD:
             o->news_fd = number(optarg);
+            break;
+        case 'r':
+            o->is_reload = true;
             break;
         case 'h':
             (void)fputs(help, stdout);
@@ -118,6 +141,7 @@ void agent_argv(const struct agent_options *o, struct agent_argv *ret_argv)
                 sock[] = "--socket", state[] = "--state",
                 user[] = "--keeper-user", debug[] = "--debug",
                 guard[] = "--internal-guard",
+                stand_in[] = "--internal-stand-in",
                 listen_fd[] = "--internal-listen-fd",
                 nudge[] = "--internal-nudge-fd", news[] = "--internal-news-fd";
     const struct {
@@ -148,6 +172,8 @@ void agent_argv(const struct agent_options *o, struct agent_argv *ret_argv)
     }
     if (o->is_guard)
         ret_argv->v[n++] = guard;
+    if (o->is_stand_in && !o->is_guard)
+        ret_argv->v[n++] = stand_in;
     if (o->is_debug)
         ret_argv->v[n++] = debug;
     ret_argv->v[n] = NULL;
@@ -169,31 +195,31 @@ void agent_exec(const struct agent_argv *argv)
     (void)execv(path, argv->v);
 }
 
-bool agent_is_supervised(void)
+/* The agent that runs is to read its configuration again. */
+static int reload(const char *socket)
 {
-    return getenv("NOTIFY_SOCKET") || getenv("INVOCATION_ID");
-}
-
-/* sd_notify(3), without its library. */
-void agent_notify(const char *text)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    size_t len = path ? strlen(path) : 0;
+    static struct wire_msg m = {.type = WIRE_RELOAD};
+    struct clock_time by = clock_add(clock_now(), RELOAD_MS);
+    struct justalock_error err;
+    enum justalock_status st;
     int fd;
 
-    if (len < 2 || len >= sizeof(to.sun_path))
-        return;
-    memcpy(to.sun_path, path, len);
-    if (path[0] == '@')
-        to.sun_path[0] = '\0';
-    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return;
-    if (sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&to,
-               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
-        log_warn("systemd is not told \"%s\": %s", text, strerror(errno));
-    (void)close(fd);
+    st = agent_connect(socket, &fd, &err);
+    if (st == JUSTALOCK_OK) {
+        st = agent_send(fd, &m, by, &err);
+        if (st == JUSTALOCK_OK)
+            st = agent_recv(fd, &m, by, &err);
+        (void)close(fd);
+    }
+    if (st != JUSTALOCK_OK) {
+        log_error("%s", err.text);
+        return EXIT_UNREACHABLE;
+    }
+    if (m.type != WIRE_VERDICT || m.verdict != WIRE_GO) {
+        log_error("%s", m.text);
+        return m.verdict == WIRE_REFUSED_DENIED ? EXIT_DENIED : EXIT_CONFIG;
+    }
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -209,9 +235,11 @@ int main(int argc, char **argv)
     if (code >= 0)
         return code;
     log_open("justalock-agent", o.is_debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    if (o.is_reload)
+        return reload(o.socket);
     if (geteuid() != 0) {
         log_error("only root can hold locks for a host and end its work");
-        return 77;
+        return EXIT_DENIED;
     }
     return o.is_guard ? guard_main(&o) : watch_main(&o);
 }

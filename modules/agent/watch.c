@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "notify.h"
 
 #define LOCK_WAIT_MS 3000 /* for an earlier watch to be gone */
 #define START_MS     20   /* between looks until the guard answers */
@@ -60,15 +61,15 @@ static enum justalock_status make_state_dir(const char *path,
     return JUSTALOCK_OK;
 }
 
-/* What a stop left behind gives way to a new agent at once. */
+/* What a stop left behind, or stands in for an agent that systemd starts,
+ * gives way to a new one at once. */
 static void end_leftover(struct table *t)
 {
     proc_key old = atomic_load(&t->header->watch);
 
     if (atomic_load(&t->header->is_leftover) != 0 &&
         proc_key_signal(old, SIGKILL))
-        log_info("taking over from process %d, left by a stop",
-                 (int)proc_key_pid(old));
+        log_info("taking over from process %d", (int)proc_key_pid(old));
 }
 
 static enum justalock_status lock_state(struct watch *w,
@@ -87,7 +88,7 @@ static enum justalock_status lock_state(struct watch *w,
         (void)usleep(20000);
     }
     atomic_store(&w->table.header->watch, proc_key_self());
-    atomic_store(&w->table.header->is_leftover, 0);
+    atomic_store(&w->table.header->is_leftover, w->o->is_stand_in);
     return JUSTALOCK_OK;
 }
 
@@ -166,12 +167,15 @@ static void pass(struct watch *w)
                          {.fd = w->guard.pidfd, .events = POLLIN},
                          {.fd = w->keeper.pidfd, .events = POLLIN}};
     struct clock_time next;
-    int64_t ms = watch_rows(w, &next);
+    int64_t ms = watch_rows(w, &next), dog_ms;
 
     set_timer(w, next);
     atomic_fetch_add(&w->table.header->watch_beat, 1);
     if (!w->is_ready && !w->is_leftover && ms > START_MS)
         ms = START_MS;
+    dog_ms = notify_watchdog(&w->watchdog);
+    if (ms > dog_ms)
+        ms = dog_ms;
     (void)poll(p, sizeof(p) / sizeof(p[0]), (int)ms);
     drain(w->timer_fd);
     drain(w->nudge_fd);
@@ -187,6 +191,7 @@ static _Noreturn void leftover(struct watch *w)
     atomic_store(&w->table.header->is_leftover, 1);
     harden();
     w->is_leftover = true;
+    w->watchdog.every_ms = 0; /* systemd's main process is another one now */
     (void)close(w->listen_fd);
     log_info("stopped; %u pieces of work are left, each ends by its deadline "
              "unless an agent is started before",
@@ -201,9 +206,10 @@ static int stop(struct watch *w)
 {
     pid_t pid;
 
-    agent_notify("STOPPING=1");
+    notify_send("STOPPING=1");
     /* A connection is refused from here on, not accepted and dropped. */
-    (void)unlink(w->o->socket);
+    if (!w->is_inherited)
+        (void)unlink(w->o->socket);
     watch_end_children(w);
     if (table_active(&w->table) == 0)
         return w->exit_code;
@@ -248,6 +254,9 @@ int watch_main(const struct agent_options *o)
     enum justalock_status st;
 
     (void)prctl(PR_SET_NAME, "justalock-watch");
+    if (o->is_stand_in)
+        (void)unsetenv("NOTIFY_SOCKET"); /* it listens to its own only */
+    notify_watchdog_init(&w.watchdog);
     st = prepare(&w, &err);
 
     if (st != JUSTALOCK_OK) {

@@ -8,6 +8,7 @@
 
 #include "agent.h"
 #include "deadlines.h"
+#include "notify.h"
 
 /* A process of ours that is to be there. */
 struct child {
@@ -31,6 +32,8 @@ struct watch {
     uint64_t beat_seen; /* the guard's */
     struct clock_time beat_at;
     unsigned beat_looks;
+    struct notify_watchdog watchdog;
+    bool is_inherited; /* listen_fd is systemd's */
     bool is_ready;
     bool is_stopping;
     bool is_leftover;

@@ -18,6 +18,7 @@
 
 #include "keeper_wire.h"
 #include "log.h"
+#include "notify.h"
 #include "watch.h"
 
 #define BACKLOG      1024
@@ -74,12 +75,45 @@ static void make_parent(const char *path)
         log_warn("%s: %s", parent, strerror(errno));
 }
 
+/* As systemd made it for us, at a path of its own choice. */
+static enum justalock_status take_over_socket(int fd,
+                                              struct justalock_error *err)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNSPEC};
+    socklen_t len = sizeof(at), type_len = sizeof(int);
+    int type = 0, flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        getsockname(fd, (struct sockaddr *)&at, &len) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0)
+        return error_sys(err, errno, "the inherited socket");
+    if (at.sun_family != AF_UNIX || type != SOCK_SEQPACKET)
+        return error_set(err, JUSTALOCK_CONFIG,
+                         "the inherited socket is not a unix socket of type "
+                         "SEQPACKET: see ListenSequentialPacket= in "
+                         "systemd.socket(5)");
+    log_info("listening on %s, from systemd", at.sun_path);
+    return JUSTALOCK_OK;
+}
+
 enum justalock_status watch_listen(struct watch *w, struct justalock_error *err)
 {
+    enum justalock_status st;
+    size_t len;
+    int fd;
+
     if (w->o->listen_fd >= 0) {
         w->listen_fd = w->o->listen_fd;
         if (fcntl(w->listen_fd, F_SETFD, FD_CLOEXEC) == 0)
             return JUSTALOCK_OK;
+    }
+    st = notify_sockets(1, &fd, &len, err);
+    if (st != JUSTALOCK_OK)
+        return st;
+    if (len == 1) {
+        w->is_inherited = true;
+        w->listen_fd = fd;
+        return take_over_socket(fd, err);
     }
     make_parent(w->o->socket);
     return listen_at(w->o->socket, 0666, &w->listen_fd, err);
@@ -265,7 +299,7 @@ void watch_children(struct watch *w)
         atomic_load(&w->table.header->ready) != atomic_load(w->guard.key))
         return;
     w->is_ready = true;
-    agent_notify("READY=1");
+    notify_send("READY=1");
     log_info("ready: %s", w->o->socket);
 }
 

@@ -27,6 +27,7 @@
 #include "clock.h"
 #include "http_inner.h"
 #include "log.h"
+#include "notify.h"
 
 #define CONNECTIONS_MAX 20000
 #define FILES_SPARE     64 /* files that are not connections */
@@ -242,15 +243,15 @@ static void on_event(struct server *s, struct source *src)
     }
 }
 
-static int sleep_ms(struct server *s, int64_t next_ms)
+static int sleep_ms(struct server *s, int64_t next_ms, int64_t most_ms)
 {
     MHD_UNSIGNED_LONG_LONG mhd_ms;
-    int64_t now_ms = clock_raw_ms(), ms = INT32_MAX;
+    int64_t now_ms = clock_raw_ms(), ms = most_ms;
 
-    if (next_ms != INT64_MAX)
+    if (next_ms != INT64_MAX && next_ms - now_ms < ms)
         ms = next_ms - now_ms;
     if (!server_may_write(s, now_ms)) /* the table was not run: see pass */
-        ms = s->retry_ms - now_ms;
+        ms = s->retry_ms - now_ms < most_ms ? s->retry_ms - now_ms : most_ms;
     if (s->accept_ms != 0 && s->accept_ms - now_ms < ms)
         ms = s->accept_ms - now_ms;
     if (MHD_get_timeout(s->mhd, &mhd_ms) == MHD_YES && (int64_t)mhd_ms < ms)
@@ -304,12 +305,15 @@ static void answer_all(struct server *s)
 enum justalock_status server_run(struct server *s, struct justalock_error *err)
 {
     struct epoll_event events[EVENTS_MAX];
+    struct notify_watchdog watchdog;
     int64_t next_ms = 0;
     bool resumed = true;
 
+    notify_watchdog_init(&watchdog);
     while (!s->is_stopping) {
+        int64_t most_ms = notify_watchdog(&watchdog);
         int n = epoll_wait(s->epoll_fd, events, EVENTS_MAX,
-                           resumed ? 0 : sleep_ms(s, next_ms));
+                           resumed ? 0 : sleep_ms(s, next_ms, most_ms));
 
         if (n < 0 && errno != EINTR)
             return error_sys(err, errno, "epoll_wait");

@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "notify.h"
 #include "parse.h"
 
 #define BACKLOG 1024
@@ -205,7 +206,7 @@ enum justalock_status listen_open(const char *address, int *ret_fd,
     return st;
 }
 
-/* ---- the system's manager ---- */
+/* ---- handed over ---- */
 
 static enum justalock_status take_over(int fd, struct justalock_error *err)
 {
@@ -214,7 +215,6 @@ static enum justalock_status take_over(int fd, struct justalock_error *err)
     int flags = fcntl(fd, F_GETFL);
 
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
-        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
         getsockname(fd, (struct sockaddr *)&ss, &len) != 0)
         return error_sys(err, errno, "the inherited socket %d", fd);
     if (ss.ss_family == AF_UNIX ||
@@ -229,44 +229,12 @@ enum justalock_status listen_inherited(int *ret_fds, size_t max,
                                        size_t *ret_len,
                                        struct justalock_error *err)
 {
-    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-    enum justalock_status st;
-    uint64_t p, n;
+    int first;
+    enum justalock_status st = notify_sockets(max, &first, ret_len, err);
 
-    *ret_len = 0;
-    if (pid == NULL || count == NULL ||
-        parse_u64(pid, 1, INT32_MAX, "LISTEN_PID", &p, NULL) != JUSTALOCK_OK ||
-        p != (uint64_t)getpid())
-        return JUSTALOCK_OK;
-    st = parse_u64(count, 1, max, "LISTEN_FDS", &n, err);
-    for (uint64_t i = 0; st == JUSTALOCK_OK && i < n; i++) {
-        ret_fds[i] = 3 + (int)i;
+    for (size_t i = 0; st == JUSTALOCK_OK && i < *ret_len; i++) {
+        ret_fds[i] = first + (int)i;
         st = take_over(ret_fds[i], err);
     }
-    if (st == JUSTALOCK_OK)
-        *ret_len = (size_t)n;
     return st;
-}
-
-void listen_notify(const char *text)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un sun = {.sun_family = AF_UNIX};
-    size_t len;
-    int fd;
-
-    if (path == NULL || (path[0] != '/' && path[0] != '@'))
-        return;
-    len = strlen(path);
-    if (len >= sizeof(sun.sun_path))
-        return;
-    memcpy(sun.sun_path, path, len);
-    if (path[0] == '@')
-        sun.sun_path[0] = '\0';
-    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    (void)sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&sun,
-                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
-    (void)close(fd);
 }

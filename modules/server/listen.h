@@ -19,14 +19,11 @@ enum justalock_status listen_open(const char *address, int *ret_fd,
                                   char *ret_bound, size_t size,
                                   struct justalock_error *err) JUSTALOCK_MUST;
 
-/* Sockets handed over by systemd (LISTEN_PID, LISTEN_FDS), at most max. The
- * same is refused as for listen_open. */
+/* Sockets handed over by systemd, at most max. The same is refused as for
+ * listen_open. */
 enum justalock_status listen_inherited(int *ret_fds, size_t max,
                                        size_t *ret_len,
                                        struct justalock_error *err)
     JUSTALOCK_MUST;
-
-/* Tell the system's manager, if any (NOTIFY_SOCKET): e.g. "READY=1". */
-void listen_notify(const char *text);
 
 #endif

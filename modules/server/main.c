@@ -14,6 +14,7 @@
 #include "http.h"
 #include "listen.h"
 #include "log.h"
+#include "notify.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 64, EXIT_CONFIG = 78 };
 
@@ -179,10 +180,10 @@ int main(int argc, char **argv)
     if (st == JUSTALOCK_OK)
         st = server_new(o.state, fds, len, &s, &err);
     if (st == JUSTALOCK_OK) {
-        listen_notify("READY=1");
+        notify_send("READY=1");
         log_info("ready");
         st = server_run(s, &err);
-        listen_notify("STOPPING=1");
+        notify_send("STOPPING=1");
     }
     server_free(s);
     if (st != JUSTALOCK_OK) {

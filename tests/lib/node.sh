@@ -80,6 +80,8 @@ node_make() { # NAME
         "lowerdir=$B/node,upperdir=$T/$1/up,workdir=$T/$1/work" "$T/$1/root" ||
         return 1
     echo "$1" >"$T/$1/root/etc/hostname"
+    # The tree under it has none, and sshd does not start without.
+    chroot "$T/$1/root" ssh-keygen -A >/dev/null
 }
 
 node_boot() { # NAME [OPTION...]
