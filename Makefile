@@ -214,6 +214,8 @@ check:
 # Test programs that are not unit tests: helpers of the shell tests.
 PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
 SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/install.sh tests/sanitizers.sh)
+# They begin first, so that none is waited for alone at the end.
+LONG_TESTS := tests/sanitizers.sh $(wildcard tests/slurm/faults*.sh tests/pam/programs.sh)
 EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
 .PHONY: programs check-run check-style check-asan
 programs: $(PROGRAMS) $(EXAMPLES)
@@ -224,7 +226,7 @@ $(filter-out $(B)/tests/unit/%,$(PROGRAMS)): $(B)/tests/%: $(B)/obj/tests/%.o $(
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $< $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
 check-run: all unit programs
-	B=$(B) tests/lib/run-tests tests/lib/check-style $(UNIT) $(SHELL_TESTS)
+	B=$(B) tests/lib/run-tests tests/lib/check-style $(LONG_TESTS) $(filter-out $(LONG_TESTS),$(SHELL_TESTS)) $(UNIT)
 check-style:
 	tests/lib/run-tests tests/lib/check-style
 # More than tests/sanitizers.sh, which is part of the check, runs of it.

@@ -45,9 +45,13 @@ node_private() { # SCRIPT ARG...
     exit $node_rc
 }
 
-node_base() {
-    [ ! -e "${B:-build}/node/etc/debian_version" ] || return 0
+node_base() { # once, by the first of those that run beside each other
     mkdir -p "${B:-build}"
+    flock "${B:-build}/node.lock" sh -c '. "$1"; node_base_make' sh \
+        tests/lib/node.sh
+}
+node_base_make() {
+    [ ! -e "${B:-build}/node/etc/debian_version" ] || return 0
     rm -rf "${B:-build}/node.new"
     echo "# making a Debian tree, once" >&2
     PATH=$PATH:/usr/sbin:/sbin debootstrap --variant=minbase \
