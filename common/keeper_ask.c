@@ -59,6 +59,11 @@ static void note_trouble(struct keep *c, enum justalock_status status,
     /* No memory for a request, say: to the owner it is all one. */
     if (status != JUSTALOCK_PROTO && status != JUSTALOCK_DENIED)
         status = JUSTALOCK_NET;
+    /* That a last moment was too short tells less than what came before. */
+    if (status == JUSTALOCK_NET && c->is_cut && c->in_trouble) {
+        keep_arm(c);
+        return;
+    }
     (void)error_set(&c->trouble, status, "%s", text);
     c->in_trouble = true;
     keep_arm(c);
@@ -145,7 +150,8 @@ static void attempt(struct keep *c)
     }
     lease_attempt(&c->lease, now);
     limit_ms = lease_attempt_limit_ms(&c->lease, now);
-    if (c->state == KEEP_ASKING && left_ms < limit_ms)
+    c->is_cut = c->state == KEEP_ASKING && left_ms < limit_ms;
+    if (c->is_cut)
         limit_ms = left_ms;
     if (keep_send(c, SERVICE_TAKE, 0, limit_ms, c->lease.failures > 0, &err) !=
         JUSTALOCK_OK) {

@@ -93,6 +93,7 @@ struct keep {
     struct keep *gate_prev, *gate_next;
 
     bool in_trouble;
+    bool is_cut; /* the end of the wait left this attempt less time */
     bool told_busy;
     bool last_busy; /* the last usable answer was a 409 */
     struct justalock_error trouble;

@@ -823,6 +823,35 @@ static void test_no_usable_answer(void **state)
     }
 }
 
+static void denied_once(void *arg, const struct fake_request *q,
+                        struct fake_step *s)
+{
+    struct rig *r = arg;
+
+    (void)q;
+    say(s, 403, "");
+    if (r->n++ > 0)
+        s->way = FAKE_RESET;
+}
+
+/* Attempts that the wait's end leaves less time than they need. */
+static void test_cut_attempts_hide_nothing(void **state)
+{
+    struct rig r;
+    const struct keeper_event *e;
+
+    (void)state;
+    rig_up(&r, denied_once);
+    acquire(&r, 1, 60, 1000);
+    assert_int_equal(await(&r, KEEPER_TROUBLE, LONG_MS)->status,
+                     JUSTALOCK_DENIED);
+    e = await(&r, KEEPER_TIMEOUT, LONG_MS);
+    assert_int_equal(e->status, JUSTALOCK_DENIED);
+    assert_has(e->text, "403");
+    assert_true(fake_count(r.f) > 1);
+    rig_down(&r);
+}
+
 static void bad_way(void *arg, const struct fake_request *q,
                     struct fake_step *s)
 {
@@ -1430,6 +1459,7 @@ int main(void)
         cmocka_unit_test(test_loss_by_reset),
         cmocka_unit_test(test_trouble_once),
         cmocka_unit_test(test_no_usable_answer),
+        cmocka_unit_test(test_cut_attempts_hide_nothing),
         cmocka_unit_test(test_bad_answers),
         cmocka_unit_test(test_refused_connections),
         cmocka_unit_test(test_dns_hangs),
