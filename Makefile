@@ -34,7 +34,7 @@ pkg_libs   = $(shell $(PKGCONF) --libs $(1) 2>/dev/null)
 PKGS       := libcurl json-c libmicrohttpd sqlite3 nettle libseccomp
 CURL_L     := $(call pkg_libs,libcurl)
 JSON_L     := $(call pkg_libs,json-c)
-MHD_L      := $(call pkg_libs,libmicrohttpd)
+MHD_L      := $(call pkg_libs,libmicrohttpd gnutls)
 SQLITE_L   := $(call pkg_libs,sqlite3)
 NETTLE_L   := $(call pkg_libs,nettle)
 SECCOMP_L  := $(call pkg_libs,libseccomp)
@@ -53,7 +53,7 @@ LINK    = $(CC) $(ours_CFLAGS) $(CFLAGS) $(ours_LDFLAGS) $(LDFLAGS)
 
 # ---- what is made of what -------------------------------------------------
 
-BASE    := error clock buf log parse
+BASE    := error clock buf log parse file
 MODULE  := error clock buf parse wire agent_client
 CONFIG  := config config_text config_report config_schema config_value config_check config_name config_policy config_users config_show
 COMMON  := $(BASE) notify id secret lease $(CONFIG) keeper_wire keeper_spawn wire agent_client
@@ -61,7 +61,7 @@ NETWORK := transfer transfer_easy transfer_name transfer_loop service service_vi
 LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
 LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse
 
-SERVER  := http http_request http_answer request_guard listen table table_queue table_share table_time table_tomb table_view store_sqlite store_sqlite_open store_folder pages
+SERVER  := http http_mhd http_request http_head http_access http_answer request_guard listen tls access access_read table table_queue table_share table_time table_tomb table_view store_sqlite store_sqlite_open store_folder pages
 AGENT_PURE := proc deadlines work work_cgroup record
 AGENT   := $(AGENT_PURE) watch watch_rows watch_children guard guard_ask guard_command \
            guard_conn guard_hold guard_event guard_job guard_keeper guard_list guard_locks \
@@ -176,6 +176,7 @@ FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call objs,common/service common/service_view) $(B)/libcommon.a
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) $(JSON_L) $(NETTLE_L) $(FUZZ_LDFLAGS_$*)
 $(B)/fuzz_agent_state: $(call objs,modules/agent/record)
+$(B)/fuzz_access: $(call objs,modules/server/access modules/server/access_read)
 $(B)/fuzz_pam_options: $(call objs,modules/pam/pam_options)
 $(B)/fuzz_pam_socket: $(call objs,modules/pam/pam_session)
 FUZZ_LDFLAGS_pam_socket := -Wl,--wrap=agent_connect

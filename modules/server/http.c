@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -29,11 +28,9 @@
 #include "log.h"
 #include "notify.h"
 
-#define CONNECTIONS_MAX 20000
-#define FILES_SPARE     64 /* files that are not connections */
-#define EVENTS_MAX      256
-#define ACCEPTS_MAX     64   /* of one pass and socket */
-#define RETRY_MS        1000 /* after a failed commit nothing is written for */
+#define EVENTS_MAX  256
+#define ACCEPTS_MAX 64   /* of one pass and socket */
+#define RETRY_MS    1000 /* after a failed commit nothing is written for */
 
 /* ---- state ---- */
 
@@ -201,7 +198,7 @@ static void accept_later(struct server *s)
     s->accept_ms = clock_raw_ms() + RETRY_MS;
 }
 
-static void accept_some(struct server *s, int fd)
+static void accept_some(struct server *s, int fd, bool is_tls)
 {
     for (int i = 0; i < ACCEPTS_MAX; i++) {
         struct sockaddr_storage addr;
@@ -215,8 +212,33 @@ static void accept_some(struct server *s, int fd)
             return;
         }
         /* It closes c where it cannot take it. */
-        (void)MHD_add_connection(s->mhd, c, (struct sockaddr *)&addr, len);
+        (void)MHD_add_connection(s->mhd[is_tls ? DAEMON_TLS : DAEMON_PLAIN], c,
+                                 (struct sockaddr *)&addr, len);
     }
+}
+
+/* Whatever is wrong with the new files, the old ones' content stays. */
+static void reload_access(struct server *s)
+{
+    struct justalock_error err;
+    struct access *a;
+
+    if (s->tls == NULL) {
+        log_info("SIGHUP: nothing to read again without TLS");
+        return;
+    }
+    if (access_load(s->options->access, &a, &err) != JUSTALOCK_OK) {
+        log_error("not reloaded: %s", err.text);
+        return;
+    }
+    if (tls_reload(s->tls, &err) != JUSTALOCK_OK) {
+        access_free(a);
+        log_error("not reloaded: %s", err.text);
+        return;
+    }
+    access_free(s->access);
+    s->access = a;
+    log_info("reloaded: certificate, key and %zu clients", access_clients(a));
 }
 
 static void on_event(struct server *s, struct source *src)
@@ -225,10 +247,14 @@ static void on_event(struct server *s, struct source *src)
 
     switch (src->kind) {
     case SOURCE_LISTEN:
-        accept_some(s, src->fd);
+        accept_some(s, src->fd, src->is_tls);
         break;
     case SOURCE_SIGNAL:
-        if (read(src->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        if (read(src->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+            break;
+        if (info.ssi_signo == SIGHUP)
+            reload_access(s);
+        else
             s->is_stopping = true;
         break;
     case SOURCE_REQUEST: {
@@ -245,7 +271,6 @@ static void on_event(struct server *s, struct source *src)
 
 static int sleep_ms(struct server *s, int64_t next_ms, int64_t most_ms)
 {
-    MHD_UNSIGNED_LONG_LONG mhd_ms;
     int64_t now_ms = clock_raw_ms(), ms = most_ms;
 
     if (next_ms != INT64_MAX && next_ms - now_ms < ms)
@@ -254,8 +279,7 @@ static int sleep_ms(struct server *s, int64_t next_ms, int64_t most_ms)
         ms = s->retry_ms - now_ms < most_ms ? s->retry_ms - now_ms : most_ms;
     if (s->accept_ms != 0 && s->accept_ms - now_ms < ms)
         ms = s->accept_ms - now_ms;
-    if (MHD_get_timeout(s->mhd, &mhd_ms) == MHD_YES && (int64_t)mhd_ms < ms)
-        ms = (int64_t)mhd_ms;
+    ms = server_mhd_ms(s, ms);
     return ms < 0 ? 0 : (int)(ms < 60000 ? ms : 60000);
 }
 
@@ -266,7 +290,7 @@ static int64_t pass(struct server *s, bool *ret_resumed)
 
     int64_t now_ms;
 
-    (void)MHD_run(s->mhd);
+    server_run_mhd(s);
     now_ms = clock_raw_ms();
     if (s->accept_ms != 0 && now_ms >= s->accept_ms) {
         s->accept_ms = 0;
@@ -327,7 +351,7 @@ enum justalock_status server_run(struct server *s, struct justalock_error *err)
 
 /* ---- start and end ---- */
 
-static enum justalock_status add_source(struct server *s, struct source *src,
+enum justalock_status server_add_source(struct server *s, struct source *src,
                                         enum source_kind kind, int fd,
                                         struct justalock_error *err)
 {
@@ -337,52 +361,6 @@ static enum justalock_status add_source(struct server *s, struct source *src,
     if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev) != 0)
         return error_sys(err, errno, "epoll_ctl");
     return JUSTALOCK_OK;
-}
-
-/* As many connections as there are files for them. */
-static unsigned connections_max(void)
-{
-    struct rlimit r;
-
-    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
-        return FILES_SPARE;
-    if (r.rlim_cur < 2 * FILES_SPARE)
-        return (unsigned)r.rlim_cur / 2;
-    if (r.rlim_cur >= CONNECTIONS_MAX + FILES_SPARE)
-        return CONNECTIONS_MAX;
-    return (unsigned)r.rlim_cur - FILES_SPARE;
-}
-
-/* Who says nothing is not let stay for as long as who has asked. */
-static void on_connection(void *cls, struct MHD_Connection *conn, void **state,
-                          enum MHD_ConnectionNotificationCode what)
-{
-    (void)cls;
-    (void)state;
-    if (what == MHD_CONNECTION_NOTIFY_STARTED)
-        (void)MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT,
-                                        FIRST_S);
-}
-
-static enum justalock_status start_mhd(struct server *s,
-                                       struct justalock_error *err)
-{
-    const union MHD_DaemonInfo *info;
-
-    s->mhd = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0,
-        NULL, NULL, request_handle, s, MHD_OPTION_NOTIFY_COMPLETED,
-        request_done, s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)8192,
-        MHD_OPTION_CONNECTION_LIMIT, connections_max(),
-        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_NOTIFY_CONNECTION,
-        on_connection, NULL, MHD_OPTION_UNESCAPE_CALLBACK, request_unescape,
-        NULL, MHD_OPTION_END);
-    if (s->mhd == NULL)
-        return error_set(err, JUSTALOCK_SYS, "libmicrohttpd does not start");
-    info = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD);
-    if (info == NULL)
-        return error_set(err, JUSTALOCK_SYS, "libmicrohttpd has no epoll");
-    return add_source(s, &s->mhd_source, SOURCE_MHD, info->epoll_fd, err);
 }
 
 static enum justalock_status start_state(struct server *s, const char *dir,
@@ -416,7 +394,8 @@ static enum justalock_status start_state(struct server *s, const char *dir,
     return JUSTALOCK_OK;
 }
 
-static enum justalock_status start_loop(struct server *s, const int *fds,
+static enum justalock_status start_loop(struct server *s,
+                                        const struct listener *listeners,
                                         size_t len, struct justalock_error *err)
 {
     enum justalock_status st;
@@ -428,36 +407,58 @@ static enum justalock_status start_loop(struct server *s, const int *fds,
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
     s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->signal_fd < 0)
         return error_sys(err, errno, "signalfd");
-    st = add_source(s, &s->signal_source, SOURCE_SIGNAL, s->signal_fd, err);
-    for (size_t i = 0; st == JUSTALOCK_OK && i < len; i++)
-        st = add_source(s, &s->listen[i], SOURCE_LISTEN, fds[i], err);
+    st = server_add_source(s, &s->signal_source, SOURCE_SIGNAL, s->signal_fd,
+                           err);
+    for (size_t i = 0; st == JUSTALOCK_OK && i < len; i++) {
+        st = server_add_source(s, &s->listen[i], SOURCE_LISTEN, listeners[i].fd,
+                               err);
+        s->listen[i].is_tls = listeners[i].is_tls;
+    }
     s->listen_len = len;
     return st;
 }
 
-enum justalock_status server_new(const char *dir, const int *fds,
-                                 size_t fds_len, struct server **ret_server,
+static enum justalock_status start_tls(struct server *s,
+                                       struct justalock_error *err)
+{
+    enum justalock_status st;
+
+    if (s->options->tls.cert == NULL)
+        return JUSTALOCK_OK;
+    st = tls_new(&s->options->tls, &s->tls, err);
+    if (st == JUSTALOCK_OK)
+        st = access_load(s->options->access, &s->access, err);
+    return st;
+}
+
+enum justalock_status server_new(const struct server_options *o,
+                                 const struct listener *listeners, size_t len,
+                                 struct server **ret_server,
                                  struct justalock_error *err)
 {
     struct server *s;
     enum justalock_status st;
 
-    if (fds_len > LISTEN_MAX)
+    if (len > LISTEN_MAX)
         return error_set(err, JUSTALOCK_ARG,
-                         "%zu sockets to listen on: at most %d", fds_len,
+                         "%zu sockets to listen on: at most %d", len,
                          LISTEN_MAX);
     s = calloc(1, sizeof(*s));
     if (s == NULL)
         return error_nomem(err);
     s->epoll_fd = s->signal_fd = -1;
-    st = start_state(s, dir, err);
+    s->options = o;
+    st = start_tls(s, err);
     if (st == JUSTALOCK_OK)
-        st = start_loop(s, fds, fds_len, err);
+        st = start_state(s, o->state, err);
     if (st == JUSTALOCK_OK)
-        st = start_mhd(s, err);
+        st = start_loop(s, listeners, len, err);
+    if (st == JUSTALOCK_OK)
+        st = server_start_mhd(s, err);
     if (st != JUSTALOCK_OK) {
         server_free(s);
         return st;
@@ -470,8 +471,9 @@ void server_free(struct server *s)
 {
     if (s == NULL)
         return;
-    if (s->mhd != NULL)
-        MHD_stop_daemon(s->mhd);
+    server_stop_mhd(s);
+    access_free(s->access);
+    tls_free(s->tls);
     lock_table_free(s->table);
     store_close(s->store);
     if (s->signal_fd >= 0)

@@ -6,17 +6,26 @@
 #ifndef SERVER_HTTP_H
 #define SERVER_HTTP_H
 
-#include "error.h"
+#include "listen.h"
+#include "tls.h"
 
 #define LISTEN_MAX 16
 
 struct server;
 
-/* Opens the state in `dir`, loads it, takes over the listening sockets. */
-enum justalock_status server_new(const char *dir, const int *fds,
-                                 size_t fds_len, struct server **ret_server,
+struct server_options {
+    const char *state;    /* folder */
+    struct tls_files tls; /* cert NULL: no TLS */
+    const char *access;   /* who may do what over TLS; with TLS: not NULL */
+};
+
+/* Opens the state, loads it, takes over the listening sockets. Borrows o. */
+enum justalock_status server_new(const struct server_options *o,
+                                 const struct listener *listeners, size_t len,
+                                 struct server **ret_server,
                                  struct justalock_error *err) JUSTALOCK_MUST;
-/* Until SIGTERM or SIGINT (which must be blocked). */
+/* Until SIGTERM or SIGINT; SIGHUP has certificate, key and list of clients
+ * read again. All three must be blocked. */
 enum justalock_status server_run(struct server *s, struct justalock_error *err)
     JUSTALOCK_MUST;
 void server_free(struct server *s);

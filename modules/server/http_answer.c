@@ -129,6 +129,8 @@ mhd_result answer_send(struct request *r)
         header(m, "Cache-Control", "no-store");
     if (r->status == 503)
         retry_after(r, m);
+    if (r->status == 401)
+        header(m, "WWW-Authenticate", "Bearer");
     if (r->status == 405)
         header(m, "Allow", r->allow);
     if (r->must_close)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * http_inner.h - what http.c (the loop), http_request.c (one request) and
- * http_answer.c (its answer) share. For nobody else.
+ * http_inner.h - what http.c (the loop), http_mhd.c (libmicrohttpd's start and
+ * end), http_request.c (one request), http_head.c, http_access.c and
+ * http_answer.c (parts of it) share. For nobody else.
  */
 #ifndef SERVER_HTTP_INNER_H
 #define SERVER_HTTP_INNER_H
@@ -9,6 +10,7 @@
 #include <microhttpd.h>
 #include <stdbool.h>
 
+#include "access.h"
 #include "http.h"
 #include "pages.h"
 #include "request_guard.h"
@@ -31,7 +33,11 @@ enum source_kind { SOURCE_LISTEN, SOURCE_SIGNAL, SOURCE_MHD, SOURCE_REQUEST };
 struct source {
     enum source_kind kind;
     int fd;
+    bool is_tls; /* LISTEN */
 };
+
+/* libmicrohttpd's daemons: TLS is all or nothing in one of them. */
+enum { DAEMON_PLAIN, DAEMON_TLS, DAEMONS };
 
 enum method { METHOD_POST, METHOD_DELETE, METHOD_GET, METHOD_OTHER };
 
@@ -61,6 +67,8 @@ struct request {
     enum route route;
     struct lock_request q;
     struct request_guard guard;
+    const char *authorization;          /* libmicrohttpd's; NULL: none */
+    const struct access_client *client; /* NULL: nobody we know */
     size_t body_seen;
     unsigned status;    /* of the answer; 0: none yet */
     const char *reason; /* body of a refusal; static */
@@ -74,10 +82,13 @@ struct request {
 };
 
 struct server {
-    struct MHD_Daemon *mhd;
+    struct MHD_Daemon *mhd[DAEMONS];
     int epoll_fd, signal_fd;
-    struct source mhd_source, signal_source, listen[LISTEN_MAX];
+    struct source mhd_source[DAEMONS], signal_source, listen[LISTEN_MAX];
     size_t listen_len;
+    const struct server_options *options;
+    struct tls *tls;       /* NULL: not spoken */
+    struct access *access; /* with TLS */
     struct store *store;
     struct lock_table *table;
     struct page_figures figures;
@@ -106,11 +117,34 @@ void request_unwatch(struct request *r);
 /* The answer is known and may leave with the pass. */
 void request_decided(struct request *r);
 
+/* http_head.c: may refuse it, must_close then where the rest is not read. */
+void request_read_head(struct request *r, const char *url, const char *method,
+                       const char *version);
+
+/* http_access.c: may whoever asks over TLS do so? Else it is refused. */
+void request_check_access(struct request *r);
+/* Has a client that we know this right for the request's lock? */
+bool request_may(const struct request *r, enum access_right right);
+
+/* http_mhd.c */
+enum justalock_status server_start_mhd(struct server *s,
+                                       struct justalock_error *err);
+void server_stop_mhd(struct server *s);
+void server_run_mhd(struct server *s);
+/* Milliseconds until it wants to run again; most_ms at most. */
+int64_t server_mhd_ms(struct server *s, int64_t most_ms);
+/* The name that a connection's certificate proves, or "". */
+const char *server_peer_name(struct MHD_Connection *conn);
+
 /* http_answer.c */
 mhd_result answer_send(struct request *r);
 void answer_refuse(struct request *r, unsigned status, const char *reason);
 
-/* http.c: is there a change that is not on disk yet? */
+/* http.c: have fd looked at by the loop. */
+enum justalock_status server_add_source(struct server *s, struct source *src,
+                                        enum source_kind kind, int fd,
+                                        struct justalock_error *err);
+/* Is there a change that is not on disk yet? */
 bool server_is_dirty(const struct server *s);
 /* false: a commit has just failed, what needs one is refused with 503. */
 bool server_may_write(const struct server *s, int64_t now_ms);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * listen.c - the sockets a server listens on, see listen.h. Who can connect
- * can take locks: so the network is refused here, and a unix socket is open
- * to all users of the host.
+ * listen.c - the sockets a server listens on, see listen.h. Without TLS who
+ * can connect can take locks: so that is for loopback, and for a unix socket,
+ * which is open to all users of the host.
  */
 #include "listen.h"
 
@@ -23,9 +23,9 @@
 #include "parse.h"
 
 #define BACKLOG 1024
-#define BEYOND_LOOPBACK                                                        \
-    "not a loopback address; without TLS and tokens anyone on the network "    \
-    "could take and free locks, so only loopback and unix:PATH are served"
+#define NO_TLS                                                                 \
+    "TLS and a list of clients are missing, and without them anyone on the "   \
+    "network could take and free locks: --tls-cert, --tls-key and --access"
 
 static enum justalock_status fail(int fd, struct justalock_error *err,
                                   const char *what, const char *address)
@@ -131,8 +131,8 @@ static enum justalock_status parse_address(const char *address,
     n = colon == NULL ? 0 : (size_t)(colon - address);
     if (n == 0 || n >= sizeof(host))
         return error_set(err, JUSTALOCK_ARG,
-                         "--listen %s: not ADDRESS:PORT, [ADDRESS]:PORT or "
-                         "unix:PATH",
+                         "--listen %s: not ADDRESS:PORT, [ADDRESS]:PORT, "
+                         "tls:ADDRESS:PORT or unix:PATH",
                          address);
     st = parse_u64(colon + 1, 0, 65535, "port", &port, err);
     if (st != JUSTALOCK_OK)
@@ -158,8 +158,9 @@ static enum justalock_status parse_address(const char *address,
                      address, host);
 }
 
-static void say_bound(int fd, char *ret_bound, size_t size)
+static void say_bound(const struct listener *l, char *ret_bound, size_t size)
 {
+    const char *tls = l->is_tls ? "tls:" : "";
     struct sockaddr_storage ss;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&ss;
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)&ss;
@@ -167,74 +168,99 @@ static void say_bound(int fd, char *ret_bound, size_t size)
     char host[INET6_ADDRSTRLEN] = "?";
 
     ret_bound[0] = '\0';
-    if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0)
+    if (getsockname(l->fd, (struct sockaddr *)&ss, &len) != 0)
         return;
     if (ss.ss_family == AF_INET6) {
         (void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-        (void)snprintf(ret_bound, size, "[%s]:%u", host, ntohs(v6->sin6_port));
+        (void)snprintf(ret_bound, size, "%s[%s]:%u", tls, host,
+                       ntohs(v6->sin6_port));
     } else {
         (void)inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-        (void)snprintf(ret_bound, size, "%s:%u", host, ntohs(v4->sin_port));
+        (void)snprintf(ret_bound, size, "%s%s:%u", tls, host,
+                       ntohs(v4->sin_port));
     }
 }
 
-enum justalock_status listen_open(const char *address, int *ret_fd,
+static enum justalock_status open_address(const char *address, bool has_tls,
+                                          struct listener *ret,
+                                          struct justalock_error *err)
+{
+    bool is_asked = strncmp(address, "tls:", 4) == 0;
+    struct sockaddr_storage ss = {0};
+    socklen_t len = 0;
+    enum justalock_status st =
+        parse_address(is_asked ? address + 4 : address, &ss, &len, err);
+
+    if (st != JUSTALOCK_OK)
+        return st;
+    ret->is_tls = is_asked || !is_loopback(&ss);
+    if (ret->is_tls && !has_tls)
+        return error_set(err, JUSTALOCK_DENIED, "--listen %s: %s" NO_TLS,
+                         address, is_asked ? "" : "not a loopback address; ");
+    return start(
+        socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+        (struct sockaddr *)&ss, len, address, &ret->fd, err);
+}
+
+enum justalock_status listen_open(const char *address, bool has_tls,
+                                  struct listener *ret_listener,
                                   char *ret_bound, size_t size,
                                   struct justalock_error *err)
 {
-    struct sockaddr_storage ss = {0};
+    struct listener l = {.fd = -1};
     enum justalock_status st;
-    socklen_t len = 0;
 
     if (strncmp(address, "unix:", 5) == 0) {
-        st = open_unix(address, address + 5, ret_fd, err);
+        st = open_unix(address, address + 5, &l.fd, err);
         if (st == JUSTALOCK_OK)
             (void)snprintf(ret_bound, size, "%s", address);
-        return st;
+    } else {
+        st = open_address(address, has_tls, &l, err);
+        if (st == JUSTALOCK_OK)
+            say_bound(&l, ret_bound, size);
     }
-    st = parse_address(address, &ss, &len, err);
-    if (st != JUSTALOCK_OK)
-        return st;
-    if (!is_loopback(&ss))
-        return error_set(err, JUSTALOCK_DENIED, "--listen %s: " BEYOND_LOOPBACK,
-                         address);
-    st = start(
-        socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
-        (struct sockaddr *)&ss, len, address, ret_fd, err);
     if (st == JUSTALOCK_OK)
-        say_bound(*ret_fd, ret_bound, size);
+        *ret_listener = l;
     return st;
 }
 
 /* ---- handed over ---- */
 
-static enum justalock_status take_over(int fd, struct justalock_error *err)
+static enum justalock_status take_over(struct listener *l, bool has_tls,
+                                       struct justalock_error *err)
 {
     struct sockaddr_storage ss = {0};
     socklen_t len = sizeof(ss);
-    int flags = fcntl(fd, F_GETFL);
+    int flags = fcntl(l->fd, F_GETFL);
 
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
-        getsockname(fd, (struct sockaddr *)&ss, &len) != 0)
-        return error_sys(err, errno, "the inherited socket %d", fd);
-    if (ss.ss_family == AF_UNIX ||
-        ((ss.ss_family == AF_INET || ss.ss_family == AF_INET6) &&
-         is_loopback(&ss)))
+    if (flags < 0 || fcntl(l->fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        getsockname(l->fd, (struct sockaddr *)&ss, &len) != 0)
+        return error_sys(err, errno, "the inherited socket %d", l->fd);
+    if (ss.ss_family == AF_UNIX)
         return JUSTALOCK_OK;
-    return error_set(err, JUSTALOCK_DENIED,
-                     "the inherited socket %d: " BEYOND_LOOPBACK, fd);
+    if (ss.ss_family != AF_INET && ss.ss_family != AF_INET6)
+        return error_set(err, JUSTALOCK_ARG,
+                         "the inherited socket %d: family %d is none of ours",
+                         l->fd, (int)ss.ss_family);
+    l->is_tls = !is_loopback(&ss);
+    if (l->is_tls && !has_tls)
+        return error_set(err, JUSTALOCK_DENIED,
+                         "the inherited socket %d: not a loopback "
+                         "address; " NO_TLS,
+                         l->fd);
+    return JUSTALOCK_OK;
 }
 
-enum justalock_status listen_inherited(int *ret_fds, size_t max,
-                                       size_t *ret_len,
+enum justalock_status listen_inherited(bool has_tls, struct listener *ret,
+                                       size_t max, size_t *ret_len,
                                        struct justalock_error *err)
 {
     int first;
     enum justalock_status st = notify_sockets(max, &first, ret_len, err);
 
     for (size_t i = 0; st == JUSTALOCK_OK && i < *ret_len; i++) {
-        ret_fds[i] = first + (int)i;
-        st = take_over(ret_fds[i], err);
+        ret[i] = (struct listener){.fd = first + (int)i};
+        st = take_over(&ret[i], has_tls, err);
     }
     return st;
 }

@@ -20,15 +20,22 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 64, EXIT_CONFIG = 78 };
 
 static const char help[] =
     "usage: justalock-server --listen ADDRESS:PORT|unix:PATH [--listen ...]\n"
-    "                        --state DIR\n"
+    "                        --state DIR [--tls-cert FILE --tls-key FILE\n"
+    "                        --access FILE [--client-ca FILE]]\n"
     "\n"
     "A lock service: the protocol of justalock.dev, with release, waiting,\n"
     "fencing tokens and holders' names. Runs in the foreground, logs to\n"
     "stderr.\n"
     "\n"
     "  --listen ADDRESS  127.0.0.1:7171, [::1]:7171 or unix:/path; port 0\n"
-    "                    takes a free one. Loopback and unix sockets only:\n"
-    "                    there are no TLS and no tokens yet.\n"
+    "                    takes a free one. Beyond loopback, and with tls:\n"
+    "                    before it, TLS is spoken, which needs the next "
+    "three.\n"
+    "  --tls-cert FILE   our certificate and its chain, PEM\n"
+    "  --tls-key FILE    its key\n"
+    "  --access FILE     JSON: who may do what over TLS, by token or\n"
+    "                    certificate; see justalock-server(8)\n"
+    "  --client-ca FILE  who vouches for the certificates of clients, PEM\n"
     "  --state DIR       folder of the state, made where it is missing, used\n"
     "                    by one server at a time. A folder that held state\n"
     "                    and is damaged: no locks are granted (503) for the\n"
@@ -43,9 +50,24 @@ static const char help[] =
 struct options {
     const char *listen[LISTEN_MAX];
     size_t listen_len;
-    const char *state;
+    struct server_options server;
     bool verbose;
 };
+
+/* All of it or nothing: half of it would let in whom nobody meant. Returns as
+ * read_options. */
+static int check_tls(const struct server_options *o)
+{
+    bool any = o->tls.cert || o->tls.key || o->access || o->tls.client_ca;
+
+    if (!any || (o->tls.cert && o->tls.key && o->access))
+        return -1;
+    log_error("%s is missing: TLS takes --tls-cert, --tls-key and --access",
+              !o->tls.cert  ? "--tls-cert"
+              : !o->tls.key ? "--tls-key"
+                            : "--access");
+    return EXIT_USAGE;
+}
 
 /* Returns -1 to go on, else the exit status. */
 static int read_options(int argc, char **argv, struct options *o)
@@ -53,6 +75,10 @@ static int read_options(int argc, char **argv, struct options *o)
     static const struct option names[] = {
         {"listen", required_argument, NULL, 'l'},
         {"state", required_argument, NULL, 's'},
+        {"tls-cert", required_argument, NULL, 'c'},
+        {"tls-key", required_argument, NULL, 'k'},
+        {"access", required_argument, NULL, 'a'},
+        {"client-ca", required_argument, NULL, 'C'},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
@@ -69,7 +95,19 @@ static int read_options(int argc, char **argv, struct options *o)
             o->listen[o->listen_len++] = optarg;
             break;
         case 's':
-            o->state = optarg;
+            o->server.state = optarg;
+            break;
+        case 'c':
+            o->server.tls.cert = optarg;
+            break;
+        case 'k':
+            o->server.tls.key = optarg;
+            break;
+        case 'a':
+            o->server.access = optarg;
+            break;
+        case 'C':
+            o->server.tls.client_ca = optarg;
             break;
         case 'v':
             o->verbose = true;
@@ -87,11 +125,11 @@ static int read_options(int argc, char **argv, struct options *o)
         log_error("%s: not an option; see --help", argv[optind]);
         return EXIT_USAGE;
     }
-    if (o->state == NULL) {
+    if (o->server.state == NULL) {
         log_error("--state DIR is missing; see --help");
         return EXIT_USAGE;
     }
-    return -1;
+    return check_tls(&o->server);
 }
 
 static int exit_status(enum justalock_status st)
@@ -107,14 +145,15 @@ static int exit_status(enum justalock_status st)
     }
 }
 
-static enum justalock_status open_sockets(const struct options *o, int *fds,
-                                          size_t *len,
+static enum justalock_status open_sockets(const struct options *o,
+                                          struct listener *l, size_t *len,
                                           struct justalock_error *err)
 {
+    bool has_tls = o->server.tls.cert != NULL;
     enum justalock_status st;
     char bound[160];
 
-    st = listen_inherited(fds, LISTEN_MAX, len, err);
+    st = listen_inherited(has_tls, l, LISTEN_MAX, len, err);
     if (st != JUSTALOCK_OK)
         return st;
     if (*len > 0)
@@ -123,7 +162,8 @@ static enum justalock_status open_sockets(const struct options *o, int *fds,
         if (*len == LISTEN_MAX)
             return error_set(err, JUSTALOCK_ARG,
                              "more than %d sockets to listen on", LISTEN_MAX);
-        st = listen_open(o->listen[i], &fds[*len], bound, sizeof(bound), err);
+        st = listen_open(o->listen[i], has_tls, &l[*len], bound, sizeof(bound),
+                         err);
         if (st != JUSTALOCK_OK)
             return st;
         ++*len;
@@ -153,6 +193,7 @@ static void block_signals(void)
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
 }
@@ -162,7 +203,7 @@ int main(int argc, char **argv)
     struct options o = {0};
     struct justalock_error err;
     struct server *s = NULL;
-    int fds[LISTEN_MAX];
+    struct listener listeners[LISTEN_MAX];
     size_t len = 0;
     enum justalock_status st;
     int rc;
@@ -176,9 +217,9 @@ int main(int argc, char **argv)
     (void)umask(077);
     raise_files();
     block_signals();
-    st = open_sockets(&o, fds, &len, &err);
+    st = open_sockets(&o, listeners, &len, &err);
     if (st == JUSTALOCK_OK)
-        st = server_new(o.state, fds, len, &s, &err);
+        st = server_new(&o.server, listeners, len, &s, &err);
     if (st == JUSTALOCK_OK) {
         notify_send("READY=1");
         log_info("ready");

@@ -21,8 +21,8 @@ struct page_time pages_time(int64_t wall_s)
     return p;
 }
 
-static const unsigned codes[PAGES_CODES] = {200, 400, 403, 404, 405,
-                                            409, 413, 503, 500};
+static const unsigned codes[PAGES_CODES] = {200, 400, 401, 403, 404,
+                                            405, 409, 413, 503, 500};
 
 unsigned pages_code(unsigned http_status)
 {

@@ -12,7 +12,7 @@
 #define PAGES_MAX (64U * 1024 * 1024)
 
 #define PAGES_METHODS 4 /* POST, DELETE, GET, others */
-#define PAGES_CODES   9
+#define PAGES_CODES   10
 
 struct page_figures {
     uint64_t requests[PAGES_METHODS][PAGES_CODES]; /* see pages_code */

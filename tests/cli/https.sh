@@ -5,10 +5,12 @@
 # and how it is said, our own certificate; without an agent, and through one,
 # whose keeper reads the files as another user in a jail of its own.
 #
-# The server speaks no TLS: socat does, before it.
+# The public service is played by socat, with our server behind it; what our
+# server does itself over TLS is in tests/server/tls.sh.
 
 . tests/lib/tap.sh
 . tests/lib/agent.sh
+. tests/lib/certs.sh
 for need in socat openssl; do
     command -v $need >/dev/null || {
         skip "$0" "$need is not installed"
@@ -22,18 +24,6 @@ mkdir -m 755 "$T/tls"
 cd "$T/tls" || exit 1
 
 # ---- certificates: two authorities, names right and wrong, one of yesterday ---
-authority() { # NAME
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-        -subj "/CN=authority $1" -addext basicConstraints=critical,CA:TRUE \
-        -keyout "$1.key" -out "$1.pem" 2>/dev/null
-}
-certificate() { # NAME AUTHORITY ALTNAME DAYS
-    printf 'subjectAltName=%s\n' "$3" >"$1.ext"
-    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-        -subj "/CN=$1" -keyout "$1.key" -out "$1.csr" 2>/dev/null
-    openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -CAcreateserial \
-        -days "$4" -extfile "$1.ext" -out "$1.pem" 2>/dev/null
-}
 authority ours
 authority theirs
 certificate right ours DNS:localhost,IP:127.0.0.1 2
