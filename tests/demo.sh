@@ -10,6 +10,10 @@ set -u
 . tests/lib/tap.sh
 . tests/lib/slurm.sh
 . tests/lib/slurm-site.sh
+slurm_skip_all() { # WHY: who asked for it is not told that it went well
+    echo "demo: cannot run here: $1" >&2
+    exit 69
+}
 slurm_private "$0" "$@"
 
 say() { printf '%s\n' "$*"; }
