@@ -27,6 +27,10 @@ sysconfdir ?= /etc
 pamdir     ?= $(libdir)/security
 unitdir    ?= $(prefix)/lib/systemd/system
 sysusersdir ?= $(prefix)/lib/sysusers.d
+# Where shells look: EL has zsh/site-functions.
+bashcompdir ?= $(datadir)/bash-completion/completions
+zshcompdir ?= $(datadir)/zsh/vendor-completions
+fishcompdir ?= $(datadir)/fish/vendor_completions.d
 slurmdir   ?= $(firstword $(wildcard /usr/lib/$(multiarch)/slurm-wlm) $(libdir)/slurm)
 
 pkg_cflags = $(shell $(PKGCONF) --cflags $(1) 2>/dev/null)
@@ -260,8 +264,9 @@ bench-run: all $(BENCHES)
 MAN := $(wildcard common/*.[1-8] modules/*/*.[1-8] config/*.[1-8])
 INSTALL = install -D
 UNITS := justalock-agent justalock-server
-.PHONY: install uninstall format
-install: all
+PROGRAM_NAMES := justalock justalock-agent justalock-server
+.PHONY: install uninstall install-completion format
+install: all install-completion
 	$(INSTALL) -m 755 $(B)/bin/justalock $(DESTDIR)$(bindir)/justalock
 	$(INSTALL) -m 755 $(B)/bin/justalock-agent $(DESTDIR)$(sbindir)/justalock-agent
 	$(INSTALL) -m 755 $(B)/bin/justalock-server $(DESTDIR)$(sbindir)/justalock-server
@@ -286,6 +291,13 @@ install: all
 	for u in $(UNITS); do sed 's|@sbindir@|$(sbindir)|' packaging/systemd/$$u.service.in >$(DESTDIR)$(unitdir)/$$u.service && \
 	    $(INSTALL) -m 644 packaging/systemd/$$u.socket $(DESTDIR)$(unitdir)/$$u.socket; done
 	$(INSTALL) -m 644 packaging/systemd/justalock.sysusers $(DESTDIR)$(sysusersdir)/justalock.conf
+# Shells look for a file by the name of the command.
+install-completion:
+	$(INSTALL) -m 644 config/completion/justalock $(DESTDIR)$(bashcompdir)/justalock
+	$(INSTALL) -m 644 config/completion/_justalock $(DESTDIR)$(zshcompdir)/_justalock
+	$(INSTALL) -m 644 config/completion/justalock.fish $(DESTDIR)$(fishcompdir)/justalock.fish
+	for c in agent server; do ln -sf justalock $(DESTDIR)$(bashcompdir)/justalock-$$c && \
+	    ln -sf justalock.fish $(DESTDIR)$(fishcompdir)/justalock-$$c.fish; done
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/justalock $(DESTDIR)$(sbindir)/justalock-agent \
 	    $(DESTDIR)$(sbindir)/justalock-server $(DESTDIR)$(libdir)/libjustalock.* \
@@ -293,7 +305,8 @@ uninstall:
 	    $(DESTDIR)$(slurmdir)/spank_justalock.so $(DESTDIR)$(pamdir)/pam_justalock.so
 	rm -rf $(DESTDIR)$(libexecdir)/justalock $(DESTDIR)$(datadir)/justalock
 	for u in $(UNITS); do rm -f $(DESTDIR)$(unitdir)/$$u.service $(DESTDIR)$(unitdir)/$$u.socket; done
-	rm -f $(DESTDIR)$(sysusersdir)/justalock.conf
+	rm -f $(DESTDIR)$(sysusersdir)/justalock.conf $(DESTDIR)$(zshcompdir)/_justalock
+	for c in $(PROGRAM_NAMES); do rm -f $(DESTDIR)$(bashcompdir)/$$c $(DESTDIR)$(fishcompdir)/$$c.fish; done
 	for m in $(MAN); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$$(basename $$m); done
 
 .PHONY: help

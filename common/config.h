@@ -195,6 +195,10 @@ enum justalock_status config_lock_id(
     const struct config_lock *policy, struct lock_id *ret_id,
     struct justalock_error *err) JUSTALOCK_MUST;
 
+/* The kinds of work that may take it, a mask of enum config_for; where it does
+ * not say: all but PAM. NULL: a name without a definition. */
+unsigned config_kinds(const struct config *c, const struct config_lock *lock);
+
 /* All keys with their values in effect, as commented or plain JSON. */
 void config_show(const struct config *c, FILE *out, bool json);
 

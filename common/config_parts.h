@@ -127,7 +127,5 @@ enum justalock_status config_times(const struct config *c,
                                    const struct config_lock *policy,
                                    struct lease_times *ret_times,
                                    struct justalock_error *err) JUSTALOCK_MUST;
-/* The kinds of work that may take it; where it does not say: all but PAM. */
-unsigned config_kinds(const struct config *c, const struct config_lock *lock);
 
 #endif

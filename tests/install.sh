@@ -35,6 +35,8 @@ for f in include/justalock.h $lib/libjustalock.so.1 $lib/libjustalock.a $lib/pkg
     lib/systemd/system/justalock-agent.service lib/systemd/system/justalock-agent.socket \
     lib/systemd/system/justalock-server.service lib/systemd/system/justalock-server.socket \
     lib/sysusers.d/justalock.conf \
+    share/bash-completion/completions/justalock share/bash-completion/completions/justalock-agent \
+    share/zsh/vendor-completions/_justalock share/fish/vendor_completions.d/justalock-server.fish \
     share/justalock/pam.d/root-shell share/justalock/pam.d/one-login-node; do
     ok "$f is there" test -s "$T/usr/$f"
 done
@@ -71,5 +73,5 @@ is "and runs" "$(LD_LIBRARY_PATH="$T/usr/$lib" "$T/prog")" \
     "$(sed -n 's/^#define JUSTALOCK_VERSION "\(.*\)"/\1/p' common/justalock.h)"
 
 ok "make uninstall" into uninstall
-is "nothing is left" "$(find "$T/usr" -type f)" ""
+is "nothing is left" "$(find "$T/usr" ! -type d)" ""
 tap_done

@@ -33,6 +33,9 @@ int cli_usage(const char *command, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* One line "justalock: text" to stderr in one write, made clean. */
 void cli_say(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
+/* A lock's name on stdout: one line of text, or of JSON. */
+void cli_put_name(const char *name, bool json);
+
 /* Configuration, secret, and the service for a command. */
 struct cli_context {
     struct config *config;

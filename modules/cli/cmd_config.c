@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cmd_config.c - `justalock config`: show what is in effect; check it, and
- * with doctor.c what is around it.
+ * cmd_config.c - `justalock config`: show what is in effect; name the locks;
+ * check it, and with doctor.c what is around it.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -33,6 +33,23 @@ static int show(const char *path, bool json)
     return CLI_OK;
 }
 
+/* The names of the definitions, one a line, templates as they stand: for
+ * shells that complete a name. */
+static int locks(const char *path, unsigned kinds, bool json)
+{
+    struct justalock_error err;
+    struct config *c;
+    enum justalock_status st = config_load(path, &c, stderr, &err);
+
+    if (st != JUSTALOCK_OK)
+        return cli_fail(&err, st);
+    for (size_t i = 0; i < c->locks_len; i++)
+        if ((config_kinds(c, &c->locks[i]) & kinds) != 0)
+            cli_put_name(c->locks[i].name, json);
+    config_free(c);
+    return CLI_OK;
+}
+
 static int check(const char *path, const char *socket, bool json)
 {
     struct doctor d = {.json = json};
@@ -52,15 +69,29 @@ static int check(const char *path, const char *socket, bool json)
     return d.errors > 0 ? CLI_CONFIG : CLI_OK;
 }
 
+static unsigned kind_of(const char *word)
+{
+    static const char *const words[] = {"slurm", "pam", "command"};
+    static const enum config_for kinds[] = {CONFIG_FOR_SLURM, CONFIG_FOR_PAM,
+                                            CONFIG_FOR_COMMAND};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcmp(word, words[i]) == 0)
+            return kinds[i];
+    return 0;
+}
+
 int cmd_config(int argc, char **argv)
 {
     static const struct option names[] = {
-        {"help", no_argument, NULL, 'h'}, /* after check or show */
+        {"help", no_argument, NULL, 'h'}, /* after check, show or locks */
         {"json", no_argument, NULL, 'j'},
         {"config", required_argument, NULL, 'c'},
         {"socket", required_argument, NULL, 's'},
+        {"for", required_argument, NULL, 'f'},
         {NULL, 0, NULL, 0}};
-    const char *path = NULL, *socket = WIRE_SOCKET;
+    const char *path = NULL, *socket = WIRE_SOCKET, *what;
+    unsigned kinds = ~0U;
     bool json = false;
     int opt;
 
@@ -73,12 +104,19 @@ int cmd_config(int argc, char **argv)
             path = optarg;
         else if (opt == 's')
             socket = optarg;
-        else
+        else if (opt != 'f')
             return cli_usage("config", "the call is wrong");
+        else if ((kinds = kind_of(optarg)) == 0)
+            return cli_usage("config",
+                             "--for: \"%s\" is none of slurm, pam, command",
+                             optarg);
     }
-    if (optind == argc - 1 && strcmp(argv[optind], "show") == 0)
+    what = optind == argc - 1 ? argv[optind] : "";
+    if (strcmp(what, "show") == 0)
         return show(path_or_env(path), json);
-    if (optind == argc - 1 && strcmp(argv[optind], "check") == 0)
+    if (strcmp(what, "check") == 0)
         return check(path_or_env(path), socket, json);
-    return cli_usage("config", "it is \"check\" or \"show\"");
+    if (strcmp(what, "locks") == 0)
+        return locks(path_or_env(path), kinds, json);
+    return cli_usage("config", "it is \"check\", \"show\" or \"locks\"");
 }

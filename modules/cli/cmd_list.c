@@ -82,7 +82,13 @@ static void print_json(const struct wire_msg *m)
     buf_done(&b);
 }
 
-static enum justalock_status list(const char *socket, bool json,
+static void print_name(const struct wire_msg *m)
+{
+    cli_put_name(m->locks, false);
+}
+
+static enum justalock_status list(const char *socket,
+                                  void (*print)(const struct wire_msg *m),
                                   struct justalock_error *err)
 {
     struct clock_time by = clock_add(clock_now(), LIMIT_MS);
@@ -98,7 +104,7 @@ static enum justalock_status list(const char *socket, bool json,
         st = agent_recv(fd, &m, by, err);
         if (st != JUSTALOCK_OK || m.type != WIRE_ITEM)
             break;
-        (json ? print_json : print_text)(&m);
+        print(&m);
     }
     if (st == JUSTALOCK_OK && m.verdict != WIRE_GO)
         st = error_set(err, JUSTALOCK_DENIED, "%s", m.text);
@@ -110,17 +116,20 @@ int cmd_list(int argc, char **argv)
 {
     static const struct option names[] = {
         {"json", no_argument, NULL, 'j'},
+        {"names", no_argument, NULL, 'n'},
         {"socket", required_argument, NULL, 's'},
         {NULL, 0, NULL, 0}};
     const char *socket = WIRE_SOCKET;
     struct justalock_error err;
     enum justalock_status st;
-    bool json = false;
+    void (*print)(const struct wire_msg *m) = print_text;
     int opt;
 
     while ((opt = getopt_long(argc, argv, "", names, NULL)) != -1) {
         if (opt == 'j')
-            json = true;
+            print = print_json;
+        else if (opt == 'n')
+            print = print_name;
         else if (opt == 's')
             socket = optarg;
         else
@@ -128,6 +137,6 @@ int cmd_list(int argc, char **argv)
     }
     if (optind != argc)
         return cli_usage("list", "it takes no name");
-    st = list(socket, json, &err);
+    st = list(socket, print, &err);
     return st == JUSTALOCK_OK ? CLI_OK : cli_fail(&err, st);
 }

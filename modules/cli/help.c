@@ -17,7 +17,7 @@ static const char general[] =
     "  status NAME          free, or held by whom since when\n"
     "  list                 what this host's agent holds and waits for\n"
     "  release NAME         admin: break a lock at the service\n"
-    "  config check|show    look for faults, show what is in effect\n"
+    "  config check|show|locks   look for faults, show what is in effect\n"
     "\n"
     "justalock COMMAND --help tells the options; --version the version.\n"
     "Environment: JUSTALOCK_URL and JUSTALOCK_CONFIG stand in for --url and\n"
@@ -64,10 +64,11 @@ static const char status[] =
     "service can tell. Exits 0 on any answer, 69 without one.\n";
 
 static const char list[] =
-    "usage: justalock list [--json] [--socket PATH]\n"
+    "usage: justalock list [--json | --names] [--socket PATH]\n"
     "\n"
     "What this host's agent holds and waits for, and for which processes.\n"
-    "Exits 69 where no agent answers.\n";
+    "--names: the names of the locks alone. Exits 69 where no agent "
+    "answers.\n";
 
 static const char release[] =
     "usage: justalock release [--yes] [--url unix:PATH] [--config FILE] NAME\n"
@@ -79,10 +80,13 @@ static const char release[] =
 static const char config[] =
     "usage: justalock config check [--json] [--config FILE] [--socket PATH]\n"
     "       justalock config show [--json] [--config FILE]\n"
+    "       justalock config locks [--json] [--config FILE]\n"
+    "                              [--for slurm|pam|command]\n"
     "\n"
     "check: look for faults in the configuration and around it: Slurm's\n"
     "plugstack.conf and PrologFlags, pam.d, the agent, the secret. Exits 78\n"
-    "if there is an error. show: every key with the value in effect.\n";
+    "if there is an error. show: every key with the value in effect. locks:\n"
+    "the names that are defined, or those that such work may take.\n";
 
 static const struct {
     const char *name;

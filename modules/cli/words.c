@@ -2,7 +2,8 @@
 /*
  * words.c - how the command line speaks on stderr: plain lines, refusals of
  * its own calls, and the line that shows a wait. One write per line, no stdio
- * stream, so that lines of several processes do not mix.
+ * stream, so that lines of several processes do not mix. And the names of
+ * locks, on stdout.
  */
 #include "words.h"
 
@@ -14,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "buf.h"
 #include "parse.h"
 
 #define LINE_LEN       1024
@@ -92,6 +94,23 @@ int cli_fail(const struct justalock_error *err, enum justalock_status status)
 {
     cli_say("%s", err->text);
     return cli_exit_code(status);
+}
+
+void cli_put_name(const char *name, bool json)
+{
+    struct buf b;
+
+    if (!json) {
+        (void)puts(name);
+        return;
+    }
+    buf_init(&b, 4096);
+    buf_str(&b, "{\"lock\":");
+    buf_json(&b, name);
+    buf_str(&b, "}");
+    if (!b.failed)
+        (void)puts(b.data);
+    buf_done(&b);
 }
 
 static bool is_smart_terminal(void)
