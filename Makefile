@@ -218,7 +218,7 @@ check:
 
 # Test programs that are not unit tests: helpers of the shell tests.
 PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
-SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/install.sh tests/sanitizers.sh)
+SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/docs.sh tests/install.sh tests/sanitizers.sh)
 # They begin first, so that none is waited for alone at the end.
 LONG_TESTS := tests/sanitizers.sh $(wildcard tests/slurm/faults*.sh tests/pam/programs.sh)
 EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
@@ -236,7 +236,7 @@ check-style:
 	tests/lib/run-tests tests/lib/check-style
 # More than tests/sanitizers.sh, which is part of the check, runs of it.
 check-asan: all
-	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/install.sh tests/slurm/% tests/pam/% tests/cluster/%,$(SHELL_TESTS))" \
+	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/docs.sh tests/install.sh tests/slurm/% tests/pam/% tests/cluster/%,$(SHELL_TESTS))" \
 	    tests/lib/run-tests tests/sanitizers.sh
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')

@@ -64,8 +64,9 @@ static void look_at_secret(struct doctor *d, const struct config *c)
     } else if (err.sys_errno == ENOENT && !c->hashed_names &&
                !c->secret_file_set) {
         doctor_say(d, DOCTOR_WARN, "secret",
-                   "%s is missing: jobs cannot take locks without it. Make one "
-                   "(head -c 64 /dev/urandom), mode 0400, the same on all "
+                   "%s is missing: jobs on several nodes and sessions with "
+                   "share=host need it. Make one (head -c 64 /dev/urandom), "
+                   "mode 0400, the same on all "
                    "hosts",
                    c->secret_file);
     } else {

@@ -71,7 +71,8 @@ static const char list[] =
     "answers.\n";
 
 static const char release[] =
-    "usage: justalock release [--yes] [--url unix:PATH] [--config FILE] NAME\n"
+    "usage: justalock release [-y | --yes] [--url unix:PATH] [--config FILE] "
+    "NAME\n"
     "\n"
     "Break the lock at the service (root, over its unix socket): the holder\n"
     "cannot refresh it any more, ends its work, and the lock becomes free.\n"
