@@ -280,6 +280,27 @@ same "server: the manual names the metrics" \
         sed 's/.*[" ]//; s/^justalock_//')" \
     "$(sed -nE 's/^\.It Li justalock_([a-z_]+).*/\1/p' modules/server/justalock-server.8)"
 
+# ---- the sentences -----------------------------------------------------------------
+# The parts of each one in DIAGNOSTICS between names, numbers and quotes stand
+# in texts of the code.
+
+cat common/*.c modules/*/*.c | tr '\n' ' ' | sed 's/"  *"//g' |
+    grep -oE '"([^"\\]|\\.)*"' | sed 's/\\"/"/g' >"$T/texts"
+for page in modules/*/*.[1-8]; do
+    section "$page" DIAGNOSTICS | sed -nE 's/^\.It Li "(.*)"$/\1/p' >"$T/sentences"
+    [ -s "$T/sentences" ] || ok "$(basename "$page"): has DIAGNOSTICS" false
+    while IFS= read -r line; do
+        printf '%s\n' "$line" | sed -E 's/\\\(dq|\.\.\.|[0-9]+|[":;,()]/\n/g
+            s/[^ ]*(\/|\*)[^ ]*/\n/g; s/processes/process\n/g
+            s/\<(db-migration|scratch|root-shell|alice@n|root@n|job|guard|sh|n|x|not started|this session)\>/\n/g' |
+            sed 's/^ *//; s/ *$//' | grep '.......' >"$T/parts"
+        missing=$(while IFS= read -r part; do
+            grep -qF -- "$part" "$T/texts" || echo "$part"
+        done <"$T/parts")
+        is "$(basename "$page"): $line" "$missing" ""
+    done <"$T/sentences"
+done
+
 # ---- pages name pages that are there ------------------------------------------------
 
 for page in common/*.[1-8] modules/*/*.[1-8] config/*.[1-8]; do
