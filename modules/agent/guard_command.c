@@ -122,6 +122,15 @@ void command_pid(struct guard *g, struct conn *c, const struct wire_msg *m)
         conn_verdict(g, c, WIRE_GO, "%s", "");
 }
 
+/* Of a loss it was told when it came. One that ends nothing leaves the status
+ * to the command. */
+static void answer_end(struct guard *g, struct conn *c, const struct work *w)
+{
+    bool is_ended = w->loss[0] != '\0' && w->f.on_lost == CONFIG_LOST_KILL;
+
+    conn_verdict(g, c, is_ended ? WIRE_REFUSED_LOST : WIRE_GO, "%s", w->loss);
+}
+
 void command_settled(struct guard *g, struct work *w)
 {
     struct conn *next;
@@ -131,7 +140,7 @@ void command_settled(struct guard *g, struct work *w)
         if (!c->is_ended)
             continue;
         conn_detach(c);
-        conn_verdict(g, c, WIRE_REFUSED_LOST, "%s", w->loss);
+        answer_end(g, c, w);
     }
 }
 
@@ -151,10 +160,7 @@ void command_end(struct guard *g, struct conn *c)
             command_settled(g, w);
         return;
     }
-    if (w->loss[0] != '\0')
-        conn_verdict(g, c, WIRE_REFUSED_LOST, "%s", w->loss);
-    else
-        conn_verdict(g, c, WIRE_GO, "%s", "");
+    answer_end(g, c, w);
     conn_detach(c);
     hold_over(g, w);
 }

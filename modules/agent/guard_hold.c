@@ -380,6 +380,7 @@ static void found_lapsed(struct guard *g, struct work *w)
             return;
     }
     w->state = WORK_LAPSED;
+    command_settled(g, w);
     give_all_back(g, w);
     hold_save(g, w);
 }

@@ -334,7 +334,7 @@ static int end(struct agent_run *r)
             if (m.type == WIRE_LOST)
                 on_message(r, &m);
             if (m.type == WIRE_VERDICT) {
-                r->is_lost = r->is_lost || m.verdict == WIRE_REFUSED_LOST;
+                r->is_lost = m.verdict == WIRE_REFUSED_LOST;
                 break;
             }
         }

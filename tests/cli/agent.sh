@@ -121,7 +121,7 @@ kill -TERM $logged
 wait $logged
 logged=$?
 service_back
-is "hold: its own status, or the loss" "$logged" 79
+is "hold: on_lost log of its definition: its own status" "$logged" 143
 like "hold: said" "$(cat "$T/herr")" '^justalock: .*lock "hold"'
 ok "all is given back" wait_for 20 is_free hold
 agent_stop
