@@ -14,7 +14,6 @@ enum justalock_status signals_open(struct signals *s,
                                    struct justalock_error *err)
 {
     struct sigaction old, dfl;
-    sigset_t all;
 
     memset(s, 0, sizeof(*s));
     s->fd = -1;
@@ -24,8 +23,14 @@ enum justalock_status signals_open(struct signals *s,
     if (sigaction(SIGCHLD, &dfl, &old) != 0)
         return error_sys(err, errno, "sigaction");
     s->chld_was_ignored = old.sa_handler == SIG_IGN;
-    (void)sigfillset(&all); /* cannot fail */
-    if (sigprocmask(SIG_BLOCK, &all, &s->saved) != 0)
+    (void)sigfillset(&s->taken); /* cannot fail */
+    /* What nohup or a shell has us ignore is ignored: blocked, it would come.
+     */
+    for (int n = 1; n < NSIG; n++)
+        if (n != SIGCHLD && sigaction(n, NULL, &old) == 0 &&
+            old.sa_handler == SIG_IGN)
+            (void)sigdelset(&s->taken, n);
+    if (sigprocmask(SIG_BLOCK, &s->taken, &s->saved) != 0)
         return error_sys(err, errno, "sigprocmask");
     return signals_reopen(s, err);
 }
@@ -33,12 +38,9 @@ enum justalock_status signals_open(struct signals *s,
 enum justalock_status signals_reopen(struct signals *s,
                                      struct justalock_error *err)
 {
-    sigset_t all;
-
     if (s->fd >= 0)
         (void)close(s->fd);
-    (void)sigfillset(&all);
-    s->fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    s->fd = signalfd(-1, &s->taken, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->fd < 0)
         return error_sys(err, errno, "signalfd");
     return JUSTALOCK_OK;

@@ -14,10 +14,11 @@
 struct signals {
     int fd; /* non-blocking; readable: one is pending */
     sigset_t saved;
+    sigset_t taken; /* all but what was ignored */
     bool chld_was_ignored;
 };
 
-/* Block all signals; before the first child. */
+/* Block all signals that are not ignored; before the first child. */
 enum justalock_status signals_open(struct signals *s,
                                    struct justalock_error *err) JUSTALOCK_MUST;
 /* A descriptor of its own for this process, after a fork. */

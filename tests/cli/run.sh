@@ -97,6 +97,14 @@ ok "two wait at the service" wait_for 10 waiters 2
 kill -TERM $given_up
 wait $given_up
 is "a signal ends a wait" $? 143
+(trap '' HUP && exec "$J" run busy true 2>/dev/null) &
+given_up=$!
+ok "one waits that ignores HUP, as by nohup" wait_for 10 waiters 2
+kill -HUP $given_up
+kill -TERM $given_up # comes behind it
+wait $given_up
+is "HUP does not end its wait, TERM does" $? 143
+ok "it has no place left" wait_for 10 waiters 1
 ok "and the place in the queue" wait_for 10 waiters 1
 let_go busy
 wait $holder
