@@ -56,6 +56,23 @@ is "closed: nothing ran" "$(worked away)" ""
 server_start
 at_rest "away at the start"
 
+# ---- busy, and requeued once already ----------------------------------------
+a=$(sub alice -w n1 --lock=often --wrap "./ticks often 100000")
+wait_for 10 works often "$a"
+b=$(sub bob -w n2 --lock=often --lock-on-busy=requeue --wrap \
+    "./ticks often 20")
+wait_done 40 "$b"
+is "busy: refused when it was requeued so often (requeue_max)" \
+    "$(job_state "$b") $(job_field "$b" Restarts) $(job_field "$b" ExitCode)" \
+    "FAILED 1 75:0"
+is "busy: requeued, then refused, in its output" \
+    "$(out "$b" | grep -c 'requeueing the job') $(out "$b" | tail -n 1 |
+        cut -c 1-36)" "1 justalock: the job was not started; "
+scancel "$a"
+wait_done 20 "$a"
+is "busy: it never ran" "$(worked often)" "$a"
+at_rest "requeued often"
+
 # ---- it stays away: the lease ends -----------------------------------------
 k=$(sub alice -w n1 --no-requeue --lock=kept --wrap \
     'trap "" TERM; setsid ./ticks kept 100000 & ./ticks kept 100000')
