@@ -251,6 +251,10 @@ same "library: the manual describes each function" "$code" \
 same "library: the manual has each status" \
     "$(sed -nE 's/^    (JUSTALOCK_[A-Z]+) = [0-9]+.*/\1/p' common/justalock.h)" \
     "$(section $page 'RETURN VALUES' | sed -n 's/^\.It Dv //p')"
+for f in $(printf '%s\n' "$code" | grep -v _fn$); do
+    cat tests/unit/*.c tests/examples/*.c | grep -q "\<$f(" || echo "$f"
+done >"$T/untested"
+is "library: each function is called by a test" "$(cat "$T/untested")" ""
 
 # ---- the protocol ----------------------------------------------------------------
 

@@ -108,6 +108,62 @@ static void test_two_handles(void)
     justalock_free(a);
 }
 
+/* ---- a lock by its id, as by "Multiple Lock ID Formats" of the README of
+ * the Python client ---- */
+
+static struct justalock *make_id(const uint8_t *id)
+{
+    struct justalock_options *options = NULL;
+    struct justalock_error err = {.text = ""};
+    struct justalock *lock = NULL;
+
+    if (justalock_options_new(&options, &err) != JUSTALOCK_OK ||
+        justalock_options_url(options, url, &err) != JUSTALOCK_OK ||
+        justalock_new_id(id, options, &lock, &err) != JUSTALOCK_OK) {
+        printf("Bail out! %s\n", err.text);
+        exit(1);
+    }
+    justalock_options_free(options);
+    return lock;
+}
+
+static void test_ids(void)
+{
+    static const char uuid[] = "550e8400-e29b-41d4-a716-446655440000";
+    static const char *const what[] = {"text",  "integer", "large integer",
+                                       "bytes", "UUID",    "random"};
+    uint8_t id[6][JUSTALOCK_ID_LEN];
+    struct justalock *lock[6], *named, *other;
+    struct justalock_error err = {.text = ""};
+    char line[64];
+
+    is(justalock_id_from_text("simple-string", id[0], &err), JUSTALOCK_OK, &err,
+       "the id of a text");
+    justalock_id_from_u64(12345, id[1]);
+    is(justalock_id_from_decimal("36893488147419103232", id[2], &err),
+       JUSTALOCK_OK, &err, "of an integer above 64 bits");
+    justalock_id_from_bytes("binary-lock-id", 14, id[3]);
+    is(justalock_id_from_uuid(uuid, id[4], &err), JUSTALOCK_OK, &err,
+       "of a UUID");
+    is(justalock_id_random(id[5], &err), JUSTALOCK_OK, &err, "a random one");
+    for (int i = 0; i < 6; i++) {
+        lock[i] = make_id(id[i]);
+        (void)snprintf(line, sizeof(line), "%s: six locks, held at once",
+                       what[i]);
+        is(justalock_try(lock[i], &err), JUSTALOCK_OK, &err, line);
+    }
+    named = make("simple-string", 60, "");
+    is(justalock_try(named, &err), JUSTALOCK_HELD, &err,
+       "a text's id is the lock of that name");
+    other = make(uuid, 60, "");
+    is(justalock_try(other, &err), JUSTALOCK_HELD, &err,
+       "a UUID's id is the lock of that name");
+    justalock_free(named);
+    justalock_free(other);
+    for (int i = 0; i < 6; i++)
+        justalock_free(lock[i]);
+}
+
 /* ---- contention ---- */
 
 static int inside, overlaps, turns;
@@ -271,6 +327,7 @@ int main(int argc, char **argv)
         return 64;
     url = argv[1];
     test_two_handles();
+    test_ids();
     test_contention();
     test_cancel();
     test_unreachable();
