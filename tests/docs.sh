@@ -259,7 +259,7 @@ is "library: each function is called by a test" "$(cat "$T/untested")" ""
 # ---- the protocol ----------------------------------------------------------------
 
 page=common/justalock-protocol.7
-for side in "service: common/service.c" "server: modules/server/http_request.c
+for side in "service: common/service.c" "server: modules/server/http_head.c
     modules/server/http_answer.c"; do
     # shellcheck disable=SC2086
     same "protocol: headers of the ${side%%:*}" \

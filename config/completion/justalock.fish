@@ -166,8 +166,12 @@ complete -c justalock-agent -l help -d 'say how it is called'
 complete -c justalock-agent -l version -d 'the version'
 
 complete -c justalock-server -f
-complete -c justalock-server -l listen -x -a 'unix: 127.0.0.1: "[::1]:"' -d 'where to listen'
+complete -c justalock-server -l listen -x -a 'unix: 127.0.0.1: "[::1]:" tls:' -d 'where to listen'
 complete -c justalock-server -l state -x -a '(__fish_complete_directories)' -d 'the state'
+complete -c justalock-server -l tls-cert -r -F -d 'our certificate'
+complete -c justalock-server -l tls-key -r -F -d 'its key'
+complete -c justalock-server -l access -r -F -d 'who may do what over TLS'
+complete -c justalock-server -l client-ca -r -F -d 'who vouches for clients'
 complete -c justalock-server -l verbose -d 'log more'
 complete -c justalock-server -l help -d 'say how it is called'
 complete -c justalock-server -l version -d 'the version'
