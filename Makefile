@@ -65,7 +65,7 @@ NETWORK := transfer transfer_easy transfer_name transfer_loop service service_vi
 LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
 LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse
 
-SERVER  := http http_mhd http_request http_head http_access http_answer request_guard listen tls access access_read table table_queue table_share table_time table_tomb table_view store_sqlite store_sqlite_open store_folder pages
+SERVER  := http http_pass http_mhd http_request http_head http_access http_answer request_guard listen tls access access_read table table_queue table_share table_time table_tomb table_view store_sqlite store_sqlite_open store_folder pages
 AGENT_PURE := proc deadlines work work_cgroup record
 AGENT   := $(AGENT_PURE) watch watch_rows watch_children guard guard_ask guard_command \
            guard_conn guard_hold guard_event guard_job guard_keeper guard_list guard_locks \

@@ -18,7 +18,6 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <utlist.h>
@@ -29,37 +28,7 @@
 #include "notify.h"
 
 #define EVENTS_MAX  256
-#define ACCEPTS_MAX 64   /* of one pass and socket */
-#define RETRY_MS    1000 /* after a failed commit nothing is written for */
-
-/* ---- state ---- */
-
-static bool load_row(void *arg, const struct lock_row *row, bool is_tomb)
-{
-    return lock_load(arg, row, is_tomb, clock_raw_ms());
-}
-
-/* All that is on disk, every lease whole again; after a failed commit (there
- * is a table) no lease is longer for it. */
-static enum justalock_status load(struct server *s, uint64_t last_token,
-                                  struct justalock_error *err)
-{
-    struct lock_table *t = lock_table_new(request_woken, s, last_token);
-    enum justalock_status st;
-
-    if (t == NULL)
-        return error_nomem(err);
-    st = store_load(s->store, load_row, t, err);
-    if (st != JUSTALOCK_OK) {
-        lock_table_free(t);
-        return st;
-    }
-    if (s->table != NULL)
-        lock_carry_over(t, s->table);
-    lock_table_free(s->table);
-    s->table = t;
-    return JUSTALOCK_OK;
-}
+#define ACCEPTS_MAX 64 /* of one pass and socket */
 
 bool server_is_dirty(const struct server *s)
 {
@@ -89,93 +58,6 @@ bool server_is_serving(struct server *s, int64_t now_ms)
     log_info("every lease from before the damage is over: locks are granted "
              "again");
     return true;
-}
-
-/* The answers of this pass rest on what is not on disk: none may leave. What
- * waits is asked again, too, since the table is read anew. */
-static void fail_pass(struct server *s)
-{
-    struct request *r, *tmp;
-
-    DL_FOREACH_SAFE(s->suspended, r, tmp)
-    {
-        if (r->state == REQUEST_WAITING)
-            request_decided(r);
-        r->reason = "the state cannot be written; ask again later\n";
-        r->status = 503;
-        buf_done(&r->page);
-        r->page = (struct buf){0};
-    }
-}
-
-/* After a failed commit memory and disk differ: the disk is right. */
-static void reload(struct server *s)
-{
-    struct justalock_error err;
-
-    s->retry_ms = clock_raw_ms() + RETRY_MS;
-    s->is_failed = load(s, lock_last_token(s->table), &err) != JUSTALOCK_OK;
-    if (s->is_failed)
-        log_error("cannot read the state again: %s", err.text);
-}
-
-bool server_may_write(const struct server *s, int64_t now_ms)
-{
-    return now_ms >= s->retry_ms;
-}
-
-static void commit(struct server *s)
-{
-    struct justalock_error err;
-    struct timespec a, b;
-    uint64_t us;
-    size_t len;
-    bool is_whole;
-    const struct lock_change *c = lock_changes(s->table, &len, &is_whole);
-    enum justalock_status st = JUSTALOCK_OK;
-
-    if (len == 0 && is_whole)
-        return;
-    (void)clock_gettime(CLOCK_MONOTONIC, &a);
-    if (!is_whole)
-        st = error_nomem(&err);
-    else
-        st = store_commit(s->store, c, len, lock_last_token(s->table), &err);
-    (void)clock_gettime(CLOCK_MONOTONIC, &b);
-    us = (uint64_t)((b.tv_sec - a.tv_sec) * 1000000 +
-                    (b.tv_nsec - a.tv_nsec) / 1000);
-    s->figures.commits++;
-    s->figures.changes += len;
-    s->figures.commit_us += us;
-    if (us > s->figures.commit_max_us)
-        s->figures.commit_max_us = us;
-    lock_changes_clear(s->table);
-    if (st == JUSTALOCK_OK) {
-        if (s->retry_ms != 0)
-            log_info("the state can be written again");
-        s->retry_ms = 0;
-        return;
-    }
-    s->figures.commits_failed++;
-    if (s->retry_ms == 0)
-        log_error("%s: until it can be, what is held is kept, and nothing is "
-                  "granted",
-                  err.text);
-    fail_pass(s);
-    reload(s);
-}
-
-static void let_go(struct server *s)
-{
-    struct request *r, *tmp;
-
-    DL_FOREACH_SAFE2(s->pass, r, tmp, pass_next)
-    {
-        DL_DELETE2(s->pass, r, pass_prev, pass_next);
-        DL_DELETE(s->suspended, r);
-        r->state = REQUEST_ANSWERING;
-        MHD_resume_connection(r->conn);
-    }
 }
 
 /* ---- events ---- */
@@ -298,14 +180,11 @@ static int64_t pass(struct server *s, bool *ret_resumed)
     }
     if (server_may_write(s, now_ms)) {
         if (s->is_failed)
-            reload(s);
+            server_reload(s);
         else
             next = lock_run(s->table, now_ms);
     }
-    commit(s);
-    *ret_resumed = s->pass != NULL;
-    let_go(s);
-    return next;
+    return server_end_pass(s, now_ms, next, ret_resumed);
 }
 
 static void answer_all(struct server *s)
@@ -370,12 +249,12 @@ static enum justalock_status start_state(struct server *s, const char *dir,
     enum justalock_status st = store_open(dir, &s->store, &found, err);
 
     if (st == JUSTALOCK_OK)
-        st = load(s, found.last_token, err);
+        st = server_load(s, found.last_token, err);
     if (st == JUSTALOCK_PROTO) {
         st = store_abandon(s->store, "it has a row that no server wrote",
                            &found, err);
         if (st == JUSTALOCK_OK)
-            st = load(s, found.last_token, err);
+            st = server_load(s, found.last_token, err);
     }
     if (st != JUSTALOCK_OK)
         return st;

@@ -24,6 +24,7 @@ typedef int mhd_result;
 #endif
 
 #define BODY_READ_MAX 4096 /* of a body that is too long, before we close */
+#define RETRY_MS      1000 /* after a failed commit nothing is written for */
 #define FIRST_S       20U  /* a connection without its first whole request */
 #define IDLE_S        360U /* and without a further one: closed */
 
@@ -95,6 +96,8 @@ struct server {
     int64_t quiet_until_ms; /* no grants before; 0: none to wait for */
     int64_t retry_ms;       /* a commit failed: no other before; 0: none did */
     bool is_failed;         /* and the state could not be read again */
+    int64_t commit_ms;      /* it waits for confirmations until; 0: not */
+    size_t offers_before;   /* open at the last commit */
     int64_t accept_ms;      /* a connection could not be taken: none before */
     bool is_stopping;
     struct request *suspended;
@@ -140,14 +143,25 @@ const char *server_peer_name(struct MHD_Connection *conn);
 mhd_result answer_send(struct request *r);
 void answer_refuse(struct request *r, unsigned status, const char *reason);
 
+/* http_pass.c: all that is on disk, every lease whole again; after a failed
+ * commit (there is a table) no lease is longer for it. */
+enum justalock_status server_load(struct server *s, uint64_t last_token,
+                                  struct justalock_error *err);
+/* After a failed commit memory and disk differ: the disk is right. */
+void server_reload(struct server *s);
+/* Changes to disk, then answers. Returns when to come again: next_ms, when
+ * the table has something due, or sooner. */
+int64_t server_end_pass(struct server *s, int64_t now_ms, int64_t next_ms,
+                        bool *ret_resumed);
+/* false: a commit has just failed, what needs one is refused with 503. */
+bool server_may_write(const struct server *s, int64_t now_ms);
+
 /* http.c: have fd looked at by the loop. */
 enum justalock_status server_add_source(struct server *s, struct source *src,
                                         enum source_kind kind, int fd,
                                         struct justalock_error *err);
 /* Is there a change that is not on disk yet? */
 bool server_is_dirty(const struct server *s);
-/* false: a commit has just failed, what needs one is refused with 503. */
-bool server_may_write(const struct server *s, int64_t now_ms);
 /* May the table be asked? Else the request is refused with 503. */
 bool server_is_serving(struct server *s, int64_t now_ms);
 

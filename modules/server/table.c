@@ -170,7 +170,7 @@ static void grant(struct lock_table *t, struct lock *l,
         ret->result = LOCK_BUSY;
         return;
     }
-    l->offer_until_ms = 0;
+    queue_end_offer(t, l);
     set_client(&l->holder, q);
     memcpy(l->label, q->label, sizeof(l->label));
     l->token = ++t->last_token;

@@ -153,7 +153,7 @@ void lock_each(const struct lock_table *t, int64_t now_ms, lock_view_fn *fn,
                void *arg);
 
 struct lock_counts {
-    size_t held, waiters, tombs;
+    size_t held, waiters, tombs, offers_open;
     uint64_t grants, refreshes, conflicts, releases, expired, offers,
         lapsed_offers;
 };

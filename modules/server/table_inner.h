@@ -94,7 +94,7 @@ struct lock_table {
     struct lock **heap;  /* by next_ms */
     size_t heap_len, heap_cap;
     uint64_t last_token;
-    size_t held, waiters;
+    size_t held, waiters, offers_open;
     struct lock_change *changes;
     size_t changes_len, changes_cap;
     bool is_whole;
@@ -147,6 +147,8 @@ void queue_expire(struct lock_table *t, struct lock *l, int64_t now_ms);
 void queue_pass_on(struct lock_table *t, struct lock *l, int64_t now_ms);
 /* Free, but whose turn is it? */
 bool queue_is_turn(const struct lock *l, const struct lock_request *q);
+/* No offer of it is open any longer. */
+void queue_end_offer(struct lock_table *t, struct lock *l);
 /* All requests of that client that wait are answered "offered". */
 void queue_offer_to(struct lock_table *t, struct lock *l,
                     const struct client *c, int64_t now_ms);

@@ -107,6 +107,13 @@ bool queue_is_turn(const struct lock *l, const struct lock_request *q)
 
 /* ---- offers ---- */
 
+void queue_end_offer(struct lock_table *t, struct lock *l)
+{
+    if (l->offer_until_ms != 0)
+        t->offers_open--;
+    l->offer_until_ms = 0;
+}
+
 /* All of that client: another node's share must not stand behind others for
  * its own job's lock. Their places stay until they confirm. */
 void queue_offer_to(struct lock_table *t, struct lock *l,
@@ -138,6 +145,7 @@ void queue_pass_on(struct lock_table *t, struct lock *l, int64_t now_ms)
     l->offer_until_ms = now_ms + LOCK_OFFER_MS;
     heap_place(t, l, l->offer_until_ms);
     t->counts.offers++;
+    t->offers_open++;
     queue_offer_to(t, l, &l->offered, now_ms);
 }
 
@@ -150,7 +158,7 @@ void queue_withdraw(struct lock_table *t, struct lock *l,
         DL_FOREACH (l->waiters, w)
             if (same_client(&w->client, q))
                 return; /* another share of it may still confirm */
-        l->offer_until_ms = 0;
+        queue_end_offer(t, l);
     }
     queue_pass_on(t, l, now_ms);
 }
@@ -270,7 +278,7 @@ static void offer_expire(struct lock_table *t, struct lock *l, int64_t now_ms)
     if (l->offer_until_ms == 0 || l->offer_until_ms > now_ms)
         return;
     t->counts.lapsed_offers++;
-    l->offer_until_ms = 0;
+    queue_end_offer(t, l);
     DL_FOREACH_SAFE(l->waiters, w, tmp)
     {
         if (w->conn == NULL && is_of(w, &l->offered))

@@ -59,6 +59,7 @@ struct lock_counts lock_counts(const struct lock_table *t)
 
     c.held = t->held;
     c.waiters = t->waiters;
+    c.offers_open = t->offers_open;
     c.tombs = HASH_COUNT(t->tombs);
     return c;
 }

@@ -3,8 +3,8 @@
 #
 # The server is SIGKILLed again and again while many clients take, refresh and
 # release: what it has answered stands (tests/server/storm.c keeps the books).
-# Then, by its system calls: no "new" leaves before the sync of the log, and a
-# refresh writes nothing.
+# A handover is one transaction. Then, by its system calls: no "new" leaves
+# before the sync of the log, and a refresh writes nothing.
 
 . tests/lib/tap.sh
 . tests/lib/agent.sh
@@ -46,9 +46,26 @@ is "each time it came back within 20 s" $slow 0
 set -- $(tail -n 1 "$T/storm.out")
 ok "under load: ${2:-0} grants, ${4:-0} refreshes, ${6:-0} releases" \
     [ "${2:-0}" -ge 500 ]
+ok "offers among them: ${16:-0}" [ "${16:-0}" -ge 100 ]
 ok "requests were cut off by it: ${12:-0}" [ "${12:-0}" -ge $kills ]
 is "nothing is held at the end" "$(get /v1/locks | jq '[.locks[]|select(.held)]|length')" 0
 is "no start found damage" "$(grep -c damaged "$T/srv.log")" 0
+
+# ---- a handover is one transaction ------------------------------------------
+commits() { get /metrics | awk '/^justalock_commit_seconds_count/ { print $2 }'; }
+kill $server
+wait $server
+rm -rf "$T/srv" # where the last storm's shares are remembered
+up
+wait_for 20 answers
+from=$(commits)
+"$B/tests/server/storm" "$S" 2 6 1 >"$T/storm.out"
+is "clients that queue for one lock" $? 0
+to=$(commits)
+# shellcheck disable=SC2046
+set -- $(tail -n 1 "$T/storm.out")
+ok "a release and the grant after it mostly go to disk together: $((to - from)) times for $2 grants, $6 releases" \
+    [ $((to - from)) -le $((($2 + $6) * 8 / 10)) ]
 
 # ---- the order of its system calls -----------------------------------------
 kill $server
@@ -73,7 +90,8 @@ ask() { # VERB ID CLIENT SHARE S: "CODE HOLDING"
     sed -n 's/\r$//; s/^Justalock-Holding: / /p' "$T/head" | tr -d '\n'
 }
 # What the server did for one request: r the request read, w a write to the
-# state, s a sync of the log, S another sync or a rename, a the answer.
+# state, s a sync of the log, S another sync or a rename, o an offer to
+# one that waits, a the answer.
 calls_of() { # COMMAND...: its output, then " | " and the calls
     calls_from=$(wc -l <"$T/calls")
     "$@"
@@ -87,6 +105,7 @@ calls_of() { # COMMAND...: its output, then " | " and the calls
         /(fsync|fdatasync|rename)\(/ && index($0, dir) { printf "S"; next }
         /(fsync|fdatasync)\(/ && index($0, substr(dir, 1, length(dir) - 1) ">") { printf "S"; next }
         /(write|pwrite64|writev|pwritev|ftruncate|unlink)\(/ && index($0, dir) { printf "w" }
+        /(sendto|sendmsg|write|writev)\(.*Holding: offered/ { printf "o"; next }
         /(sendto|sendmsg|write|writev)\(.*HTTP\/1.1 / { printf "a"; exit }'
     echo
 }
@@ -107,6 +126,19 @@ like "a release does, first" "$(calls_of ask DELETE Ag two b 30)" \
     '^200 \| rw+s+a$'
 like "the release of what nobody holds too: it is remembered" \
     "$(calls_of ask DELETE Aw two z 30)" '^409 \| rw+s+a$'
+
+# An offer is no holding and rests on nothing: it need not wait for the disk.
+(
+    ask POST BA two b 30 >"$T/first"
+    curl -s -m 20 --unix-socket "$S" -d three -H 'Justalock-Share: c' \
+        -H 'Justalock-Wait: 20' "http://x/AAAAAAAAAAAAAAAAAAAABA" >"$T/waited"
+) &
+waits=$!
+is_queued() { [ "$(lock BA .waiters)" = 1 ]; }
+wait_for 20 is_queued
+like "a release that somebody waits for: the offer leaves, the log is synced, then the answer" \
+    "$(calls_of ask DELETE BA two b 30)" '^200 \| row+s+a$'
+wait $waits
 
 # All of a storm: when an answer that rests on a change leaves, nothing is
 # written and not synced.

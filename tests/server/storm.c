@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * storm.c - many clients take, refresh and release few locks, while somebody
- * kills and restarts the server. Keeps a log of what was ANSWERED and says
- * where the server broke its word. Nothing is counted from unanswered requests.
+ * kills and restarts the server. Every other one waits in the queue and
+ * confirms what it is offered. Keeps a log of what was ANSWERED and says where
+ * the server broke its word. Nothing is counted from unanswered requests.
  *
  *   storm SOCKET SECONDS CLIENTS LOCKS
  *
@@ -31,7 +32,7 @@
 
 struct answer {
     int status;
-    bool is_new, is_renewed;
+    bool is_new, is_renewed, is_offered;
     uint64_t token;
     unsigned tries; /* 1: answered at the first attempt */
     int64_t t0_ms;  /* of the attempt that was answered */
@@ -56,7 +57,8 @@ static uint64_t top_token;
 static int64_t end_ms, give_up_ms;
 static unsigned locks;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static unsigned long grants, refreshes, releases, late, refusals, resent, bad;
+static unsigned long grants, refreshes, releases, late, refusals, resent, bad,
+    offers;
 
 static int64_t now_ms(void)
 {
@@ -127,6 +129,7 @@ static bool read_answer(int fd, struct answer *a)
     v = field(data, "\nJustalock-Holding: ");
     a->is_new = v != NULL && strncmp(v, "new", 3) == 0;
     a->is_renewed = v != NULL && strncmp(v, "renewed", 7) == 0;
+    a->is_offered = v != NULL && strncmp(v, "offered", 7) == 0;
     v = field(data, "\nJustalock-Token: ");
     a->token = v == NULL ? 0 : strtoull(v, NULL, 10);
     return true;
@@ -147,18 +150,21 @@ static void dial(struct client *c)
     c->fd = -1;
 }
 
-/* Ask until there is an answer. false: the time is up. 503 is the server's
+/* Ask until there is an answer. verb "WAIT" is a POST that waits. false: the
+ * time is up. 503 is the server's
  * word at its end that nothing was decided. */
 static bool ask(struct client *c, const char *verb, unsigned lock,
                 const char *who, struct answer *a)
 {
     char text[512];
+    bool is_wait = strcmp(verb, "WAIT") == 0;
     int len =
         snprintf(text, sizeof(text),
                  "%s /AAAAAAAAAAAAAAAAAAAA%c%c?s=%d HTTP/1.1\r\nHost: x\r\n"
-                 "Justalock-Share: s.%s\r\nContent-Length: %zu\r\n\r\n%s",
-                 verb, 'A' + (int)(lock / 4), "AQgw"[lock % 4],
-                 lock < LOCKS_MAX ? LIFE_S : 300, who, strlen(who), who);
+                 "%sJustalock-Share: s.%s\r\nContent-Length: %zu\r\n\r\n%s",
+                 is_wait ? "POST" : verb, 'A' + (int)(lock / 4),
+                 "AQgw"[lock % 4], lock < LOCKS_MAX ? LIFE_S : 300,
+                 is_wait ? "Justalock-Wait: 1\r\n" : "", who, strlen(who), who);
 
     memset(a, 0, sizeof(*a));
     while (now_ms() < give_up_ms) {
@@ -259,6 +265,24 @@ static bool hold(struct client *c, unsigned lock, const char *who,
     return true;
 }
 
+/* In the queue until it has the lock, or as one that only asks once. */
+static bool take(struct client *c, unsigned lock, const char *who,
+                 struct answer *a)
+{
+    if (c->number % 2 == 0)
+        return ask(c, "POST", lock, who, a);
+    do {
+        if (!ask(c, "WAIT", lock, who, a))
+            return false;
+        if (a->status != 200 || !a->is_offered)
+            continue;
+        count(&offers);
+        if (!ask(c, "POST", lock, who, a))
+            return false;
+    } while (a->status == 409 && now_ms() < end_ms);
+    return true;
+}
+
 static void *many(void *arg)
 {
     struct client *c = arg;
@@ -270,7 +294,7 @@ static void *many(void *arg)
         uint64_t top = __atomic_load_n(&top_token, __ATOMIC_SEQ_CST);
 
         (void)snprintf(who, sizeof(who), "c%u.%u", c->number, n);
-        if (!ask(c, "POST", lock, who, &a))
+        if (!take(c, lock, who, &a))
             break;
         if (a.status == 409) {
             count(&refusals);
@@ -343,7 +367,7 @@ int main(int argc, char **argv)
     for (i = 0; i < n; i++)
         (void)pthread_join(clients[i].thread, NULL);
     printf("grants %lu refreshes %lu releases %lu late %lu refusals %lu "
-           "resent %lu broken %lu\n",
-           grants, refreshes, releases, late, refusals, resent, bad);
+           "resent %lu broken %lu offers %lu\n",
+           grants, refreshes, releases, late, refusals, resent, bad, offers);
     return bad > 0 || grants == 0 || late == 0;
 }

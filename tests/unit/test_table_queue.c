@@ -19,9 +19,11 @@ static void test_offer_and_confirm(void **state)
     assert_int_equal(answer_of(&f, &b), LOCK_OFFERED);
     assert_int_equal(answer_of(&f, &c), -1);
     assert_false(is_held(&f, 'a')); /* an offer is no holding */
+    assert_int_equal(lock_counts(f.t).offers_open, 1);
     assert_int_equal(take(&f, 'a', "rival", "s", 60).result, LOCK_CONFLICT);
     assert_int_equal(take(&f, 'a', "three", "s", 60).result, LOCK_CONFLICT);
     assert_int_equal(take(&f, 'a', "two", "s", 60).result, LOCK_NEW);
+    assert_int_equal(lock_counts(f.t).offers_open, 0);
     assert_int_equal(answer_of(&f, &c), -1);
     (void)give(&f, 'a', "two", "s");
     assert_int_equal(answer_of(&f, &c), LOCK_OFFERED);
@@ -67,7 +69,9 @@ static void test_unconfirmed_offer_passes_on(void **state)
     assert_int_equal(answer_of(&f, &c), LOCK_OFFERED);
     assert_int_equal(take(&f, 'a', "two", "s", 60).result, LOCK_CONFLICT);
     assert_int_equal(lock_counts(f.t).lapsed_offers, 1);
+    assert_int_equal(lock_counts(f.t).offers_open, 1);
     pass_ms(&f, 5000);
+    assert_int_equal(lock_counts(f.t).offers_open, 0);
     assert_int_equal(lock_counts(f.t).waiters, 0);
     assert_int_equal(take(&f, 'a', "rival", "s", 60).result, LOCK_NEW);
     end(&f);
@@ -233,6 +237,9 @@ static void test_give_cancels_the_wait(void **state)
     (void)wait_as(&f, 'a', "four", "s", 30, &b);
     (void)give(&f, 'a', "three", "s");
     assert_int_equal(answer_of(&f, &b), LOCK_OFFERED);
+    assert_int_equal(lock_counts(f.t).offers_open, 1);
+    (void)give(&f, 'a', "four", "s");
+    assert_int_equal(lock_counts(f.t).offers_open, 0);
     end(&f);
 }
 

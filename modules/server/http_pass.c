@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * http_pass.c - the end of a pass: all its changes to disk in one transaction,
+ * then its answers; and what happens where that fails.
+ */
+#include <time.h>
+
+#include <utlist.h>
+
+#include "clock.h"
+#include "http_inner.h"
+#include "log.h"
+
+#define CONFIRM_MS 2 /* a commit waits for offers to be confirmed */
+
+/* ---- state ---- */
+
+static bool load_row(void *arg, const struct lock_row *row, bool is_tomb)
+{
+    return lock_load(arg, row, is_tomb, clock_raw_ms());
+}
+
+enum justalock_status server_load(struct server *s, uint64_t last_token,
+                                  struct justalock_error *err)
+{
+    struct lock_table *t = lock_table_new(request_woken, s, last_token);
+    enum justalock_status st;
+
+    if (t == NULL)
+        return error_nomem(err);
+    st = store_load(s->store, load_row, t, err);
+    if (st != JUSTALOCK_OK) {
+        lock_table_free(t);
+        return st;
+    }
+    if (s->table != NULL)
+        lock_carry_over(t, s->table);
+    lock_table_free(s->table);
+    s->table = t;
+    return JUSTALOCK_OK;
+}
+
+/* The answers of this pass rest on what is not on disk: none may leave. What
+ * waits is asked again, too, since the table is read anew. */
+static void fail_pass(struct server *s)
+{
+    struct request *r, *tmp;
+
+    DL_FOREACH_SAFE(s->suspended, r, tmp)
+    {
+        if (r->state == REQUEST_WAITING)
+            request_decided(r);
+        r->reason = "the state cannot be written; ask again later\n";
+        r->status = 503;
+        buf_done(&r->page);
+        r->page = (struct buf){0};
+    }
+}
+
+void server_reload(struct server *s)
+{
+    struct justalock_error err;
+
+    s->retry_ms = clock_raw_ms() + RETRY_MS;
+    s->is_failed =
+        server_load(s, lock_last_token(s->table), &err) != JUSTALOCK_OK;
+    if (s->is_failed)
+        log_error("cannot read the state again: %s", err.text);
+}
+
+bool server_may_write(const struct server *s, int64_t now_ms)
+{
+    return now_ms >= s->retry_ms;
+}
+
+static void commit(struct server *s)
+{
+    struct justalock_error err;
+    struct timespec a, b;
+    uint64_t us;
+    size_t len;
+    bool is_whole;
+    const struct lock_change *c = lock_changes(s->table, &len, &is_whole);
+    enum justalock_status st = JUSTALOCK_OK;
+
+    if (len == 0 && is_whole)
+        return;
+    (void)clock_gettime(CLOCK_MONOTONIC, &a);
+    if (!is_whole)
+        st = error_nomem(&err);
+    else
+        st = store_commit(s->store, c, len, lock_last_token(s->table), &err);
+    (void)clock_gettime(CLOCK_MONOTONIC, &b);
+    us = (uint64_t)((b.tv_sec - a.tv_sec) * 1000000 +
+                    (b.tv_nsec - a.tv_nsec) / 1000);
+    s->figures.commits++;
+    s->figures.changes += len;
+    s->figures.commit_us += us;
+    if (us > s->figures.commit_max_us)
+        s->figures.commit_max_us = us;
+    lock_changes_clear(s->table);
+    if (st == JUSTALOCK_OK) {
+        if (s->retry_ms != 0)
+            log_info("the state can be written again");
+        s->retry_ms = 0;
+        return;
+    }
+    s->figures.commits_failed++;
+    if (s->retry_ms == 0)
+        log_error("%s: until it can be, what is held is kept, and nothing is "
+                  "granted",
+                  err.text);
+    fail_pass(s);
+    server_reload(s);
+}
+
+/* Returns whether there was any. */
+static bool let_go(struct server *s, bool only_offers)
+{
+    struct request *r, *tmp;
+    bool any = false;
+
+    DL_FOREACH_SAFE2(s->pass, r, tmp, pass_next)
+    {
+        if (only_offers &&
+            (r->status != 200 || r->answer.result != LOCK_OFFERED))
+            continue;
+        DL_DELETE2(s->pass, r, pass_prev, pass_next);
+        DL_DELETE(s->suspended, r);
+        r->state = REQUEST_ANSWERING;
+        MHD_resume_connection(r->conn);
+        any = true;
+    }
+    return any;
+}
+
+/*
+ * A release has just offered its lock to the next: its confirmation is on its
+ * way, and one transaction for both hands the lock over in half the time. So
+ * the commit waits for it, a moment at most, and with it all answers that
+ * rest on it.
+ */
+static bool is_worth_waiting(struct server *s, int64_t now_ms)
+{
+    size_t len;
+    bool is_whole;
+
+    (void)lock_changes(s->table, &len, &is_whole);
+    if (len == 0 || !is_whole || s->is_stopping ||
+        lock_counts(s->table).offers_open <= s->offers_before)
+        return false;
+    if (s->commit_ms == 0)
+        s->commit_ms = now_ms + CONFIRM_MS;
+    return now_ms < s->commit_ms;
+}
+
+int64_t server_end_pass(struct server *s, int64_t now_ms, int64_t next_ms,
+                        bool *ret_resumed)
+{
+    /* An offer promises nothing that a crash could break. */
+    *ret_resumed = let_go(s, true);
+    if (is_worth_waiting(s, now_ms))
+        return s->commit_ms < next_ms ? s->commit_ms : next_ms;
+    commit(s);
+    s->commit_ms = 0;
+    s->offers_before = lock_counts(s->table).offers_open;
+    if (let_go(s, false))
+        *ret_resumed = true;
+    return next_ms;
+}
