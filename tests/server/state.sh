@@ -261,7 +261,7 @@ like "17 sockets" "$(refusal --state "$T/x" "$@")" '^64 .*at most 16'
 for a in 0.0.0.0:0 '[::]:0' 192.0.2.1:0 '[2001:db8::1]:0' 128.0.0.1:0 \
     '[::ffff:192.0.2.1]:0'; do
     like "$a is beyond this host" "$(refusal --state "$T/x" --listen "$a")" \
-        '^78 .*without TLS and tokens anyone on the network'
+        '^78 .*not a loopback address; TLS and a list of clients'
 done
 for a in nowhere 127.0.0.1 127.0.0.1: 127.0.0.1:x 127.0.0.1:65536 \
     127.0.0.1:-1 :7171 '[::1:7171' unix: unix:x "unix:/$(printf '%0200d' 0)"; do
