@@ -31,6 +31,11 @@ sysusersdir ?= $(prefix)/lib/sysusers.d
 bashcompdir ?= $(datadir)/bash-completion/completions
 zshcompdir ?= $(datadir)/zsh/vendor-completions
 fishcompdir ?= $(datadir)/fish/vendor_completions.d
+# A site's own Slurm: headers and plugin folder of SLURM_PREFIX.
+SLURM_PREFIX ?=
+ifneq ($(SLURM_PREFIX),)
+slurmdir   ?= $(SLURM_PREFIX)/$(if $(wildcard $(SLURM_PREFIX)/lib64/slurm),lib64,lib)/slurm
+endif
 slurmdir   ?= $(firstword $(wildcard /usr/lib/$(multiarch)/slurm-wlm) $(libdir)/slurm)
 
 pkg_cflags = $(shell $(PKGCONF) --cflags $(1) 2>/dev/null)
@@ -47,7 +52,7 @@ CMOCKA_L   := $(call pkg_libs,cmocka)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
         -Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 \
         -Wno-missing-field-initializers
-ours_CPPFLAGS := -D_GNU_SOURCE -Icommon -MMD -MP $(call pkg_cflags,$(PKGS))
+ours_CPPFLAGS := -D_GNU_SOURCE -Icommon $(if $(SLURM_PREFIX),-isystem $(SLURM_PREFIX)/include) -MMD -MP $(call pkg_cflags,$(PKGS))
 ours_CFLAGS   := -std=gnu11 -fPIC -fvisibility=hidden -pthread $(WARN) \
                  $(if $(WERROR),-Werror) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) $(FAULT)
 ours_LDFLAGS  := -Wl,-z,relro,-z,now -Wl,--as-needed -pthread $(if $(SAN),-fsanitize=$(SAN)) $(FAULT)
@@ -89,7 +94,7 @@ slurm_objs   := $(call objs,$(addprefix modules/slurm/,$(SLURM)))
 BINS := $(B)/bin/justalock $(B)/bin/justalock-agent $(B)/bin/justalock-server
 KEEPER := $(B)/libexec/justalock/justalock-keeper
 LIBS := $(B)/lib/libjustalock.so.1 $(B)/lib/libjustalock.a
-have_slurm := $(wildcard /usr/include/slurm/spank.h)
+have_slurm := $(wildcard $(or $(SLURM_PREFIX),/usr)/include/slurm/spank.h)
 SPANK := $(if $(have_slurm),$(B)/lib/spank_justalock.so)
 
 have_pam := $(wildcard /usr/include/security/pam_modules.h)
@@ -291,6 +296,13 @@ install: all install-completion
 	for u in $(UNITS); do sed 's|@sbindir@|$(sbindir)|' packaging/systemd/$$u.service.in >$(DESTDIR)$(unitdir)/$$u.service && \
 	    $(INSTALL) -m 644 packaging/systemd/$$u.socket $(DESTDIR)$(unitdir)/$$u.socket; done
 	$(INSTALL) -m 644 packaging/systemd/justalock.sysusers $(DESTDIR)$(sysusersdir)/justalock.conf
+# The plugin alone: make clean; make spank SLURM_PREFIX=/opt/slurm; make install-spank ...
+.PHONY: spank install-spank
+spank: $(or $(SPANK),no-slurm)
+install-spank: spank
+	$(INSTALL) -m 755 $(SPANK) $(DESTDIR)$(slurmdir)/spank_justalock.so
+no-slurm:
+	@echo '$(or $(SLURM_PREFIX),/usr)/include/slurm/spank.h is missing: SLURM_PREFIX=... names your Slurm' >&2; exit 1
 # Shells look for a file by the name of the command.
 install-completion:
 	$(INSTALL) -m 644 config/completion/justalock $(DESTDIR)$(bashcompdir)/justalock
@@ -320,6 +332,7 @@ help:
 	@echo 'make check-fuzz  each fuzz target for FUZZ_SECONDS (clang)'
 	@echo 'make bench       ratios to flock, etcdctl, etcd (installs etcd)'
 	@echo 'make install     DESTDIR= prefix=/usr sysconfdir=/etc slurmdir=...'
+	@echo 'make spank       the Slurm plugin alone; install-spank; SLURM_PREFIX=/opt/slurm'
 	@echo 'make format      clang-format over all sources'
 	@echo 'variables        B=$(B) CC=$(CC) WERROR=1 SAN=address,undefined'
 
