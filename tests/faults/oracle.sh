@@ -48,6 +48,10 @@ judge "$(a none)" "start a B 3000000000 2 alone" "end a B 4000000000"
 broke "a missing end, though the next one was alone" missing
 judge "$(a)" "lease a 1 1999999999"
 broke "dead a nanosecond after the lease" late
+judge "$(a)" "lease a 1 2249000000"
+$ORACLE --spare 249 "$T/history" >/dev/null 2>&1 && $ORACLE --spare 250 "$T/history" >"$T/out" 2>&1
+rc=$?
+broke "dead, but not with the time to spare that was asked for" late
 judge "$(a)" "lease a 1 1500000000" "lease a 1 2500000000" "lease a 1 1800000000"
 is "the latest lease counts" "$rc: $(value dead_minus_lease_end_ms)" "0: -500.0 -500.0"
 judge "$(a 2000500000 alone)" "start a B 2000000000 2 alone" "end a B 3000000000"
