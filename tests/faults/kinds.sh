@@ -16,7 +16,8 @@ LOST="drop-before drop-after reset-before reset-after half-open
     half-open-after reorder redirect portal status-204 status-429 status-500
     status-503 rubbish huge endless"
 KEPT="duplicate duplicate-late"
-EITHER="delay-request delay-answer trickle"
+EITHER="delay-request delay-answer late-answer trickle"
+ALL="$LOST $KEPT $EITHER then-dark"
 
 "$B/bin/justalock-server" --listen 127.0.0.1:7171 \
     --listen "unix:$T/srv.sock" --state "$T/srv" >>"$T/srv.log" 2>&1 &
@@ -24,11 +25,11 @@ wait_for 10 test -S "$T/srv.sock"
 : >"$T/history"
 "$F/recorder" "$T/rec" "$T/history" &
 port=7300
-for kind in $LOST $KEPT $EITHER then-dark; do
+for kind in $ALL; do
     port=$((port + 1))
     echo $port >"$T/$kind.port"
     only=$kind
-    [ $kind != then-dark ] || only=delay-answer
+    [ $kind != then-dark ] || only=late-answer
     tests/faults/proxy --listen $port --server 7171 --seed 1 --mode calm \
         --only $only --history "$T/history" >"$T/$kind.counts" \
         2>>"$T/proxy.log" &
@@ -36,11 +37,11 @@ for kind in $LOST $KEPT $EITHER then-dark; do
 done
 url() { echo "http://127.0.0.1:$(cat "$T/$1.port")/"; }
 answers() { curl -s -o /dev/null "$(url "$1")healthz"; }
-for kind in $LOST $KEPT $EITHER then-dark; do
+for kind in $ALL; do
     wait_for 20 answers "$kind" || echo "# no proxy for $kind"
 done
 proxies() { # SIGNAL [KIND]
-    for kind in ${2:-$LOST $KEPT $EITHER then-dark}; do
+    for kind in ${2:-$ALL}; do
         kill "-$1" "$(cat "$T/$kind.proxy")"
     done
 }
@@ -85,6 +86,7 @@ duplicate 0 200 true
 duplicate-late 0 200 true
 delay-request 0 200 true
 delay-answer 0 200 true
+late-answer 0 200 true
 trickle (0|28) 200 true
 END
 like "the portal's page" "$(cat "$T/portal.page")" 'Please log in'
@@ -98,11 +100,12 @@ hold() { # KIND
     echo $? >"$T/$1.status"
 }
 holders=
-for kind in $LOST $KEPT $EITHER then-dark; do
+for kind in $ALL; do
     hold "$kind" &
     holders="$holders $!"
 done
-all_started() { [ "$(grep -c ^start "$T/history")" = 22 ]; }
+all=$(echo "$ALL" | wc -w)
+all_started() { [ "$(grep -c ^start "$T/history")" = "$all" ]; }
 ok "each has a holder" wait_for 30 all_started
 proxies USR2
 # Its answers are late and good, until there are none.
@@ -126,7 +129,7 @@ for kind in $EITHER; do
 done
 ended() { [ "$(grep -c ^start "$T/history")" = "$(grep -c ^end "$T/history")" ]; }
 ok "all works have ended" wait_for 20 ended
-tests/faults/oracle --least 22 --spare 250 "$T/history" >"$T/figures"
+tests/faults/oracle --least $all --spare 250 "$T/history" >"$T/figures"
 is "the oracle finds nothing wrong" $? 0
 sed 's/^/# /' "$T/figures"
 [ -z "${JUSTALOCK_KEEP:-}" ] || cp "$T/history" "$JUSTALOCK_KEEP/"

@@ -32,8 +32,8 @@ is "a clean history" "$rc: $(value holdings) $(value overlaps) $(value leases)" 
 judge "$(a)" "start a B 1999999999 2 -" "end a B 3000000000"
 broke "an overlap of a nanosecond" overlaps
 judge "$(a 9000000000)" "start a B 3000000000 2 -" "end a B 4000000000" \
-    "start a C 5000000000 3 -" "end a C 6000000000"
-is "one long holding over two others" "$rc: $(value overlaps)" "1: 2"
+    "start a C 5000000000 3 -" "end a C 6500000000"
+is "one long holding over two others" "$rc: $(value overlaps) $(value together_ms)" "1: 2 1500.0"
 judge "$(a)" "start a B 3000000000 2 beside" "end a B 4000000000"
 broke "one that met another" overlaps
 judge "$(a)" "start a B 3000000000 1 -" "end a B 4000000000"

@@ -17,7 +17,7 @@ F=$B/tests/faults
 J=$B/bin/justalock
 SECS=${FAULT_SECONDS:-12}
 SEED=${FAULT_SEED:-$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')}
-LOCKS="l0 l1 l2 l3 l4"
+LOCKS="l0 l1 l2 l3 l4 l5 l6 l7"
 echo "# FAULT_SEED=$SEED FAULT_SECONDS=$SECS"
 
 "$B/bin/justalock-server" --listen 127.0.0.1:7171 \
@@ -30,9 +30,10 @@ sed -i 's|"unix:[^"]*"|"http://127.0.0.1:7272/"|' "$T/conf.json"
 # A seeded choice: "LOCK LIFETIME MS FLAGS" of a holder's n-th work. Where
 # faults pass, a lifetime has room for one failed attempt and a slow machine.
 choice() { # PART HOLDER N
-    awk -v part="$1" -v s="$SEED$2" -v n="$3" 'BEGIN { srand(s * 1000 + n)
-        print "l" int(rand() * 5), part == "harsh" ? 5 + int(rand() * 4) : 10,
-            rand() < 0.5 ? int(rand() * 300) : 3000 + int(rand() * 6000),
+    awk -v harsh="$([ "$1" = passing ] || echo 1)" -v s="$SEED$2" -v n="$3" '
+        BEGIN { srand(s * 1000 + n)
+        print "l" int(rand() * 8), harsh ? 5 + int(rand() * 3) : 10,
+            rand() < 0.4 ? int(rand() * 300) : (harsh ? 3000 : 8000) + int(rand() * 5000),
             rand() < 0.5 ? "" : "-f -d" }'
 }
 holder() { # PART NUMBER
@@ -72,7 +73,7 @@ part() { # passing|harsh
     wait_for 10 test -S "$T/rec"
     proxy_start "$1"
     holders=
-    for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
         holder "$1" $i &
         holders="$holders $!"
     done
