@@ -264,6 +264,14 @@ bench:
 bench-run: all $(BENCHES)
 	B=$(B) tests/bench/bench.sh $(BENCH)
 
+# ---- faults: minutes of them, and the figures; SECONDS= SEED= -----------------
+
+.PHONY: faults
+faults:
+	packaging/deps bench
+	$(MAKE) all programs
+	B=$(B) FAULT_SECONDS=$(SECONDS) FAULT_SEED=$(SEED) tests/faults/figures
+
 # ---- install ----------------------------------------------------------------
 
 MAN := $(wildcard common/*.[1-8] modules/*/*.[1-8] config/*.[1-8])
@@ -326,6 +334,7 @@ help:
 	@echo 'make             build everything into $(B)/'
 	@echo 'make demo        install what is missing, build, show Slurm jobs taking turns'
 	@echo 'make check       install what is missing, build, run all tests'
+	@echo 'make faults      the fault tests for minutes, figures to $(B)/faults.md; SECONDS= SEED='
 	@echo 'make check-unit  the unit tests alone'
 	@echo 'make check-style layering, banned calls, format, manuals'
 	@echo 'make check-asan  all that runs under sanitizers; make check has part of it'

@@ -6,7 +6,7 @@
 # may be lost, then with harsh ones, under which locks are lost and the work
 # must be dead in time. At the end all faults stop, and every lock is takable.
 #
-#   FAULT_SECONDS   of each of the two parts; 12
+#   FAULT_SECONDS   of each of the two parts; 10
 #   FAULT_SEED      of proxy and holders; else a new one, which is printed
 #   FAULT_FIGURES   a folder for the histories' and the proxy's figures
 
@@ -15,7 +15,7 @@
 agent_private "$0" "$@"
 F=$B/tests/faults
 J=$B/bin/justalock
-SECS=${FAULT_SECONDS:-12}
+SECS=${FAULT_SECONDS:-10}
 SEED=${FAULT_SEED:-$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')}
 LOCKS="l0 l1 l2 l3 l4 l5 l6 l7"
 echo "# FAULT_SEED=$SEED FAULT_SECONDS=$SECS"
