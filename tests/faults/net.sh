@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Hosts of their own network namespaces, each with an agent, each with its own
-# fault of the network: holders whose host is cut off are dead in time, alone
-# and through the agent, and others take over; waiters that vanish are passed
+# fault of the network: holders whose host is cut off are dead in time, alone,
+# through the agent, and as jobs; others take over; waiters that vanish are passed
 # over, and get their turn when they are back; what is short is no loss.
 
 . tests/lib/tap.sh
@@ -19,7 +19,7 @@ hosts_can || {
 }
 
 # Each host has the fault of its name; the last one has none.
-FAULTS="link-down cable-out blackhole answers-blackholed requests-lost answers-lost"
+FAULTS="link-down cable-out blackhole no-way-back requests-lost answers-lost"
 HOSTS="$FAULTS well"
 fault() { host_fault "$1" "$1"; }
 mend() { host_mend "$1" "$1"; }
@@ -83,15 +83,31 @@ raw_ns() { python3 -c 'import time
 print(time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW))'; }
 value() { sed -n "s/^$1 //p" "$T/figures"; }
 
+# A job as its agent sees it; the lifetime is the configuration's, 10 s.
+cat >"$T/job" <<END
+#!/bin/sh
+set -- \$(sed -n 's/^verdict .* token=\([0-9]*\) ids=\([^ ]*\).*/\1 \2/p' "\$1")
+WORK_TOKEN=\$1 WORK_LOCK=\$2 exec "$F/work" "$T/rec" -f -d 0
+END
+chmod 755 "$T/job"
+start_job() { # HOST
+    set -- "$1" "$B/tests/agent/wire_client" "/run/$1.sock"
+    "$2" "$3" begin job=7 uid=0 locks="job-$1" >/dev/null
+    "$2" "$3" task job=7 uid=0 locks="job-$1" -- "$T/job" "$T/$1.job" \
+        >"$T/$1.job" 2>&1 </dev/null
+}
+
 # ---- the holder's host
+HOWS="alone agent job"
 for f in $FAULTS; do
     for how in alone agent; do
         run "$f" $how 8 "$how-$f" -f -d 0 &
     done
+    start_job "$f" &
 done
 for f in $FAULTS; do
-    for how in alone agent; do
-        wait_for 20 works_are "$how-$f" 1 || echo "# $how-$f does not start"
+    for how in $HOWS; do
+        wait_for 20 works_are "$how-$f" 1 || echo "# $how-$f does not start: $(cat "$T/$f.job")"
     done
 done
 for f in $FAULTS; do fault "$f"; done
@@ -99,17 +115,17 @@ sleep 1
 for f in $FAULTS; do mend "$f"; done
 sleep 6 # TERM is due 5.6 s after the last refresh
 for f in $FAULTS; do
-    for how in alone agent; do
+    for how in $HOWS; do
         ok "$f for a second, $how: the work lives on" lives "$how-$f" "$(work_of "$how-$f")"
     done
 done
 for f in $FAULTS; do
-    for how in alone agent; do
+    for how in $HOWS; do
         run well alone 8 "$how-$f" 50 &
     done
 done
 for f in $FAULTS; do
-    for how in alone agent; do
+    for how in $HOWS; do
         wait_for 20 waits "$how-$f" 1 || echo "# nobody waits for $how-$f"
         work_of "$how-$f" >"$T/$how-$f.work"
     done
@@ -117,12 +133,12 @@ done
 for f in $FAULTS; do
     fault "$f"
     ns=$(raw_ns)
-    for how in alone agent; do
+    for how in $HOWS; do
         echo "fault $f-$how $ns $(lock_id "$how-$f") $(cat "$T/$how-$f.work")" >>"$T/history"
     done
 done
 for f in $FAULTS; do
-    for how in alone agent; do
+    for how in $HOWS; do
         ok "$f, $how: another takes over" wait_for 30 works_are "$how-$f" 2
         ok "$f, $how: the work is dead" \
             eval "! lives '$how-$f' '$(cat "$T/$how-$f.work")'"
@@ -172,10 +188,10 @@ done
 
 ok "all works have ended" wait_for 20 ended
 kill $proxy
-tests/faults/oracle --least 42 --spare 100 "$T/history" >"$T/figures"
+tests/faults/oracle --least 54 --spare 100 "$T/history" >"$T/figures"
 is "the oracle finds nothing wrong" $? 0
 is "those that were cut off lost their locks, nobody else" \
-    "$(value cut) $(value unmeant)" "12 0"
+    "$(value cut) $(value unmeant)" "18 0"
 sed 's/^/# /' "$T/figures"
 [ -z "${FAULT_FIGURES:-}" ] || cp "$T/figures" "$FAULT_FIGURES/net"
 [ -z "${JUSTALOCK_KEEP:-}" ] || cp "$T/history" "$JUSTALOCK_KEEP/"

@@ -11,7 +11,7 @@
 #   host_fault NAME KIND, host_mend NAME KIND
 #
 # Kinds: link-down, cable-out (the other end), blackhole (no route there),
-# answers-blackholed (none here), requests-lost, answers-lost.
+# no-way-back (none here), requests-lost, answers-lost.
 
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -48,7 +48,7 @@ host_fault() { # NAME KIND
     link-down) on "$1" ip link set up0 down ;;
     cable-out) ip link set "down$host_k" down ;;
     blackhole) on "$1" ip route add blackhole "10.9.$host_k.1" ;;
-    answers-blackholed) ip route add blackhole "10.9.$host_k.2" ;;
+    no-way-back) ip route add blackhole "10.9.$host_k.2" ;;
     requests-lost) on "$1" nft add rule ip t out drop ;;
     answers-lost) on "$1" nft add rule ip t in drop ;;
     esac
@@ -59,7 +59,7 @@ host_mend() { # NAME KIND
     link-down) on "$1" ip link set up0 up ;;
     cable-out) ip link set "down$host_k" up ;;
     blackhole) on "$1" ip route del blackhole "10.9.$host_k.1" ;;
-    answers-blackholed) ip route del blackhole "10.9.$host_k.2" ;;
+    no-way-back) ip route del blackhole "10.9.$host_k.2" ;;
     *-lost) on "$1" nft flush chain ip t in && on "$1" nft flush chain ip t out ;;
     esac
 }
