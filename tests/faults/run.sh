@@ -24,7 +24,7 @@ echo "# FAULT_SEED=$SEED FAULT_SECONDS=$SECS"
     --listen "unix:$T/srv.sock" --state "$T/srv" >>"$T/srv.log" 2>&1 &
 wait_for 10 test -S "$T/srv.sock"
 # The lifetime of the agent's locks; holders without it say theirs.
-agent_conf '"lifetime": 10'
+agent_conf '"lifetime": 15'
 sed -i 's|"unix:[^"]*"|"http://127.0.0.1:7272/"|' "$T/conf.json"
 
 # A seeded choice: "LOCK LIFETIME MS FLAGS" of a holder's n-th work. Where
@@ -32,8 +32,8 @@ sed -i 's|"unix:[^"]*"|"http://127.0.0.1:7272/"|' "$T/conf.json"
 choice() { # PART HOLDER N
     awk -v harsh="$([ "$1" = passing ] || echo 1)" -v s="$SEED$2" -v n="$3" '
         BEGIN { srand(s * 1000 + n)
-        print "l" int(rand() * 8), harsh ? 5 + int(rand() * 3) : 10,
-            rand() < 0.4 ? int(rand() * 300) : (harsh ? 3000 : 8000) + int(rand() * 5000),
+        print "l" int(rand() * 8), harsh ? 5 + int(rand() * 3) : 15,
+            rand() < 0.4 ? int(rand() * 300) : (harsh ? 3000 : 10000) + int(rand() * 5000),
             rand() < 0.5 ? "" : "-f -d" }'
 }
 holder() { # PART NUMBER
@@ -104,6 +104,7 @@ part() { # passing|harsh
 agent_start
 part passing
 is "passing: no lock was lost" "$(value cut)" 0
+grep 'lost lock' "$T/run.log" | sed 's/^/# /'
 part harsh
 ok "harsh: locks were lost ($(value cut))" [ "$(value cut)" -gt 0 ]
 tap_done
