@@ -399,7 +399,7 @@ enum justalock_status keeper_acquire(struct keeper *k, uint64_t handle,
 enum justalock_status keeper_adopt(struct keeper *k, uint64_t handle,
                                    const struct keeper_service *service,
                                    const struct keeper_lock *lock,
-                                   struct clock_time t0,
+                                   struct clock_time t0, bool has_features,
                                    struct justalock_error *err)
 {
     struct keep *c = NULL;
@@ -407,6 +407,8 @@ enum justalock_status keeper_adopt(struct keeper *k, uint64_t handle,
 
     if (st != JUSTALOCK_OK)
         return st;
+    if (has_features && !c->place->is_known)
+        c->place->features |= SERVICE_HAS_RELEASE; /* all that matters here */
     lease_adopt(&c->lease,
                 c->place->features ? &c->extended_times : &c->base_times, t0,
                 clock_now());

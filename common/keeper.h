@@ -104,11 +104,13 @@ enum justalock_status keeper_acquire(struct keeper *k, uint64_t handle,
                                      struct justalock_error *err)
     JUSTALOCK_MUST;
 
-/* Go on with a lease that was granted at t0 (this boot): refresh at once. */
+/* Go on with a lease that was granted at t0 (this boot): refresh at once.
+ * has_features: its service has named some, so that it is given back at once
+ * even if no answer comes before that. */
 enum justalock_status keeper_adopt(struct keeper *k, uint64_t handle,
                                    const struct keeper_service *service,
                                    const struct keeper_lock *lock,
-                                   struct clock_time t0,
+                                   struct clock_time t0, bool has_features,
                                    struct justalock_error *err) JUSTALOCK_MUST;
 
 /*

@@ -198,6 +198,7 @@ static void put_body(struct buf *b, const struct keeper_msg *m)
         put_service(b, &m->service);
         put_lock(b, &m->lock);
         put_time(b, m->t0);
+        buf_u8(b, m->has_features);
         return;
     case KW_RELEASE:
         buf_u64(b, (uint64_t)m->wait_ms);
@@ -239,6 +240,7 @@ static void get_body(struct reader *r, struct keeper_msg *m)
         get_service(r, &m->service);
         get_lock(r, &m->lock);
         m->t0 = get_time(r);
+        m->has_features = get_flag(r);
         return;
     case KW_RELEASE:
         m->wait_ms = (int64_t)get_u64(r);

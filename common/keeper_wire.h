@@ -24,7 +24,7 @@
 enum keeper_wire_type {
     /* owner to keeper */
     KW_ACQUIRE = 1, /* handle, service, lock, wait_ms */
-    KW_ADOPT = 2,   /* handle, service, lock, t0 */
+    KW_ADOPT = 2,   /* handle, service, lock, t0, has_features */
     KW_RELEASE = 3, /* handle, wait_ms as the limit */
     KW_QUERY = 4,   /* handle, service, lock.id, wait_ms as the limit */
     KW_PING = 5,    /* handle is echoed */
@@ -43,6 +43,7 @@ struct keeper_msg {
     int64_t wait_ms;
     struct clock_time t0;
     bool held;
+    bool has_features; /* ADOPT: the service has named some */
     struct keeper_service service;
     struct keeper_lock lock;
     struct keeper_event event;

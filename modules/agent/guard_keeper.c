@@ -252,6 +252,7 @@ void keeper_adopt_held(struct guard *g, struct work *w, struct held *h)
     m.type = KW_ADOPT;
     m.handle = work_handle(w, h);
     m.t0 = h->t0;
+    m.has_features = h->has_features;
     m.service = w->f.service;
     m.lock = h->lock;
     h->is_known = true;

@@ -227,7 +227,8 @@ static void do_adopt(struct program *p, const struct keeper_msg *m)
 {
     struct justalock_error err;
     enum justalock_status st =
-        keeper_adopt(p->keeper, m->handle, &m->service, &m->lock, m->t0, &err);
+        keeper_adopt(p->keeper, m->handle, &m->service, &m->lock, m->t0,
+                     m->has_features, &err);
 
     /* STATE: it is kept already, which is what was asked. */
     if (st != JUSTALOCK_OK && st != JUSTALOCK_STATE)

@@ -90,6 +90,7 @@ enum justalock_status hold_acquire(struct hold *h, struct justalock_error *err)
     m.service = h->service;
     m.lock = h->lock;
     m.t0 = h->t0;
+    m.has_features = h->has_features;
     m.wait_ms = wait_left_ms(h);
     if (!tell(h, &m, err))
         return err->status;
@@ -109,6 +110,7 @@ static void note_success(struct hold *h, const struct keeper_event *e)
     times.margin_ms = h->lock.times.margin_ms;
     if (lease_times_fill(&times, e->has_features, NULL) == JUSTALOCK_OK)
         h->times = times;
+    h->has_features |= e->has_features;
     h->is_held = true;
     h->t0 = e->t0;
     h->deaths = 0;

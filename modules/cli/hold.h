@@ -24,6 +24,7 @@ struct hold {
 
     bool is_held;
     bool is_releasing;
+    bool has_features;          /* the service named some */
     struct clock_time t0;       /* of the last success */
     unsigned deaths;            /* of keepers, in a row */
     struct clock_time again_at; /* start the next one; never: it runs */

@@ -1093,7 +1093,7 @@ static void adopt(struct rig *r, int64_t age_ms)
 
     make_lock(&lock, 60);
     assert_ok(keeper_adopt(r->k, 1, &r->service, &lock,
-                           clock_add(clock_now(), -age_ms), &err),
+                           clock_add(clock_now(), -age_ms), false, &err),
               err);
 }
 

@@ -262,12 +262,45 @@ static void test_adopt(void **state)
     l.times.life_s = 4;
     keeper_free(r.k);
     assert_ok(keeper_new(on_event, &r, &r.k, &err), err);
-    assert_ok(keeper_adopt(r.k, 7, &r.service, &l, t0, &err), err);
+    assert_ok(keeper_adopt(r.k, 7, &r.service, &l, t0, false, &err), err);
     await(&r, KEEPER_EXTENDED, 7);
     release(&r, 7);
     await(&r, KEEPER_RELEASED, 7);
-    assert_ok(keeper_adopt(r.k, 8, &r.service, &l, t0, &err), err);
+    assert_ok(keeper_adopt(r.k, 8, &r.service, &l, t0, false, &err), err);
     await(&r, KEEPER_LOST, 8); /* given back is given back */
+    rig_down(&r);
+}
+
+static void look(struct rig *r);
+
+/* Adopted and given back in one breath, as a guard does that was started
+ * anew: nothing is to wait for the lease to end. */
+static void test_adopt_and_give(void **state)
+{
+    struct rig r;
+    struct keeper_lock l;
+    struct justalock_error err;
+    struct clock_time t0;
+
+    (void)state;
+    rig_up(&r);
+    first_grant(&r, 1, "alice");
+    t0 = r.events[r.seen - 1].t0;
+    memset(&l, 0, sizeof(l));
+    memset(l.id.bytes, 0x42, sizeof(l.id.bytes));
+    memcpy(l.client, "alice", 5);
+    l.client_len = 5;
+    memcpy(l.share, "0000000100000000", 17); /* as acquire() made it */
+    l.times.life_s = 4;
+    l.reusable_client = true;
+    keeper_free(r.k);
+    assert_ok(keeper_new(on_event, &r, &r.k, &err), err);
+    assert_ok(keeper_adopt(r.k, 7, &r.service, &l, t0, true, &err), err);
+    release(&r, 7);
+    await(&r, KEEPER_RELEASED, 7);
+    assert_int_equal(r.events[r.seen - 1].status, JUSTALOCK_OK);
+    look(&r);
+    assert_false(r.view.held);
     rig_down(&r);
 }
 
@@ -333,6 +366,7 @@ int main(void)
         cmocka_unit_test_teardown(test_shares, end_alive),
         cmocka_unit_test_teardown(test_server_killed, end_alive),
         cmocka_unit_test_teardown(test_adopt, end_alive),
+        cmocka_unit_test_teardown(test_adopt_and_give, end_alive),
         cmocka_unit_test_teardown(test_view, end_alive),
     };
     ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 64);

@@ -43,6 +43,7 @@ static void fill_msg(struct keeper_msg *m, enum keeper_wire_type type)
     m->wait_ms = -1;
     m->t0 = (struct clock_time){1, INT64_MAX};
     m->held = true;
+    m->has_features = true;
     fill(m->service.url, sizeof(m->service.url), 'u');
     fill(m->service.ca_file, sizeof(m->service.ca_file), 'a');
     fill(m->service.cert_file, sizeof(m->service.cert_file), 'c');
@@ -143,6 +144,8 @@ static void assert_same(const struct keeper_msg *a, const struct keeper_msg *b)
         assert_memory_equal(&a->lock.id, &b->lock.id, sizeof(a->lock.id));
     if (a->type == KW_ACQUIRE || a->type == KW_RELEASE || a->type == KW_QUERY)
         assert_int_equal(a->wait_ms, b->wait_ms);
+    if (a->type == KW_ADOPT)
+        assert_int_equal(a->has_features, b->has_features);
     if (a->type == KW_ADOPT || a->type == KW_KEEPING)
         assert_memory_equal(&a->t0, &b->t0, sizeof(a->t0));
     if (a->type == KW_KEEPING) {
