@@ -33,8 +33,26 @@ static size_t table_size(void)
     return HEADER_SIZE + TABLE_ROWS * sizeof(struct row);
 }
 
-static enum justalock_status start_anew(int fd, struct table_header *h,
+/* All of it now: a page that /run has no room for later is a SIGBUS. */
+static enum justalock_status set_size(int fd, struct justalock_error *err)
+{
+    if (ftruncate(fd, (off_t)table_size()) < 0 ||
+        (fallocate(fd, 0, 0, (off_t)table_size()) < 0 && errno != EOPNOTSUPP &&
+         errno != ENOSYS))
+        return error_sys(err, errno, "the table of deadlines, %zu bytes",
+                         table_size());
+    return JUSTALOCK_OK;
+}
+
+static bool is_of_boot(const struct table_header *h, const char *boot)
+{
+    return h->magic == TABLE_MAGIC &&
+           strncmp(h->boot, boot, sizeof(h->boot)) == 0;
+}
+
+static enum justalock_status start_anew(const struct table_header *old,
                                         const char *boot,
+                                        struct table_header *ret_header,
                                         struct justalock_error *err)
 {
     struct table_header fresh = {
@@ -43,43 +61,66 @@ static enum justalock_status start_anew(int fd, struct table_header *h,
 
     if (st != JUSTALOCK_OK)
         return st;
-    if (ftruncate(fd, 0) < 0 || ftruncate(fd, (off_t)table_size()) < 0)
-        return error_sys(err, errno, "the table of deadlines");
     memcpy(fresh.boot, boot, strlen(boot) + 1);
-    *h = fresh;
+    /* It was cut: those whom it names may be running still. */
+    if (is_of_boot(old, boot)) {
+        atomic_store(&fresh.watch, atomic_load(&old->watch));
+        atomic_store(&fresh.guard, atomic_load(&old->guard));
+        atomic_store(&fresh.keeper, atomic_load(&old->keeper));
+    }
+    *ret_header = fresh;
     return JUSTALOCK_OK;
 }
 
-static enum justalock_status check(int fd, struct table_header *h, off_t size,
-                                   struct justalock_error *err)
+/* What the file holds; a cut one reads as zeros from there on. */
+static enum justalock_status look(int fd, const char *boot,
+                                  struct table_header *ret_old,
+                                  bool *ret_is_whole,
+                                  struct justalock_error *err)
 {
-    char boot[37];
+    struct stat sb;
 
-    clock_boot_id(boot);
-    if (size == 0 || h->magic != TABLE_MAGIC || strcmp(h->boot, boot) != 0)
-        return start_anew(fd, h, boot, err);
-    if (h->version != TABLE_VERSION || h->rows != TABLE_ROWS)
+    memset(ret_old, 0, sizeof(*ret_old));
+    if (fstat(fd, &sb) < 0 || pread(fd, ret_old, sizeof(*ret_old), 0) < 0)
+        return error_sys(err, errno, "the table of deadlines");
+    *ret_is_whole = false;
+    if (!is_of_boot(ret_old, boot))
+        return JUSTALOCK_OK;
+    if (ret_old->version != TABLE_VERSION || ret_old->rows != TABLE_ROWS)
         return error_set(err, JUSTALOCK_CONFIG,
                          "the table of deadlines is of version %u with %u "
                          "rows; this program knows version %d with %d",
-                         h->version, h->rows, TABLE_VERSION, TABLE_ROWS);
+                         ret_old->version, ret_old->rows, TABLE_VERSION,
+                         TABLE_ROWS);
+    /* Where rows are missing, what was in them is on record, see
+     * hold_without_row. */
+    *ret_is_whole = sb.st_size == (off_t)table_size();
     return JUSTALOCK_OK;
 }
 
 static enum justalock_status map(int fd, struct table *ret_table,
                                  struct justalock_error *err)
 {
+    struct table_header old;
     enum justalock_status st;
-    struct stat sb;
+    char boot[37];
+    bool is_whole = false;
     char *base;
 
-    if (fstat(fd, &sb) < 0 || (sb.st_size != (off_t)table_size() &&
-                               ftruncate(fd, (off_t)table_size()) < 0))
+    clock_boot_id(boot);
+    st = look(fd, boot, &old, &is_whole, err);
+    if (st != JUSTALOCK_OK)
+        return st;
+    if (!is_whole && ftruncate(fd, 0) < 0)
         return error_sys(err, errno, "the table of deadlines");
+    st = set_size(fd, err);
+    if (st != JUSTALOCK_OK)
+        return st;
     base = mmap(NULL, table_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (base == MAP_FAILED)
         return error_sys(err, errno, "map the table of deadlines");
-    st = check(fd, (struct table_header *)(void *)base, sb.st_size, err);
+    if (!is_whole)
+        st = start_anew(&old, boot, (struct table_header *)(void *)base, err);
     if (st != JUSTALOCK_OK) {
         (void)munmap(base, table_size());
         return st;

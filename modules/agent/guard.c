@@ -153,8 +153,8 @@ static void resume(struct guard *g, struct work *w)
     case WORK_HELD:
     case WORK_LEAVING:
     case WORK_ENDING:
-        hold_release(g, w);
-        return; /* its row is gone */
+        hold_without_row(g, w);
+        return;
     case WORK_RELEASING:
         w->asked = now;
         return;

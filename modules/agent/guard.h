@@ -335,6 +335,8 @@ void hold_lose(struct guard *g, struct work *w, const char *why);
 /* Tell all who wait, and give back what was asked for. */
 void hold_refuse(struct guard *g, struct work *w, enum wire_verdict verdict,
                  const char *text);
+/* On record as held, and no row of the table is its own: ended at once. */
+void hold_without_row(struct guard *g, struct work *w);
 /* Start the wait's own clock: for those that come back after our restart. */
 void hold_resume(struct guard *g, struct work *w);
 /* Rows whose record is damaged: released when the watch has ended them. */

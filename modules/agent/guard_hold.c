@@ -178,7 +178,15 @@ void hold_begin(struct guard *g, struct work *w)
 
 void hold_resume(struct guard *g, struct work *w)
 {
-    (void)g;
+    if (!w->row) {
+        w->row = table_take(&g->table);
+        if (!w->row) {
+            hold_release(g, w);
+            return;
+        }
+        w->row->work = w->f.number;
+        hold_save(g, w);
+    }
     /* The record was written before the request that followed it. */
     for (size_t i = 0; i < w->f.helds_len; i++) {
         if (w->helds[i].state == HELD_OURS)
@@ -236,7 +244,9 @@ static void give_all_back(struct guard *g, struct work *w)
             h->state == HELD_RELEASING)
             continue;
         h->state = HELD_RELEASING;
-        keeper_give_back(g, work_handle(w, h));
+        /* A keeper that is not ready may not know it yet: it is told then. */
+        if (g->is_keeper_ready)
+            keeper_give_back(g, work_handle(w, h));
     }
 }
 
@@ -309,6 +319,30 @@ void hold_lose(struct guard *g, struct work *w, const char *why)
         job_courtesy(g, w);
     if (w->f.kind == WORK_SESSION)
         session_tell(w, why, -1);
+}
+
+void hold_without_row(struct guard *g, struct work *w)
+{
+    struct row_plan plan = loss_plan(w);
+
+    if (work_count(&w->who) == 0) {
+        hold_release(g, w);
+        return;
+    }
+    w->row = table_take(&g->table);
+    if (!w->row) {
+        w->state = WORK_LEAVING; /* kept until it is empty */
+        return;
+    }
+    w->row->work = w->f.number;
+    work_changed_identity(w);
+    plan.deadline = clock_add(clock_now(), plan.kill_lead_ms);
+    row_arm(w->row, &plan);
+    w->state = WORK_HELD;
+    hold_save(g, w);
+    hold_lose(g, w,
+              "the table of deadlines was damaged, nobody knows until "
+              "when the lock is held");
 }
 
 static void close_if_empty(struct guard *g, struct work *w)

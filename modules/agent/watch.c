@@ -232,9 +232,9 @@ static enum justalock_status prepare(struct watch *w,
 
     if (st == JUSTALOCK_OK)
         st = open_descriptors(w, err);
-    harden();
     if (st == JUSTALOCK_OK)
         st = table_open(w->o->state, &w->table, err);
+    harden(); /* the table too */
     if (st == JUSTALOCK_OK)
         st = lock_state(w, err);
     if (st != JUSTALOCK_OK)

@@ -7,9 +7,11 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -162,6 +164,37 @@ static void another_boot_starts_anew(void **state)
     table_close(&t);
 }
 
+/* At any byte: no row is left over, and who ran is still known. */
+static void cut_starts_anew(void **state)
+{
+    char path[64];
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/table", dir);
+    for (off_t len = 0; len < 5200; len += len < 130 ? 1 : 97) {
+        bool names_watch =
+            len >= (off_t)(offsetof(struct table_header, watch) + 8);
+        struct table t;
+        struct stat sb;
+
+        open_table(&t);
+        (void)armed(&t);
+        atomic_store(&t.header->watch, 0x1234);
+        table_close(&t);
+        assert_int_equal(truncate(path, len), 0);
+        open_table(&t);
+        assert_int_equal(table_active(&t), 0);
+        assert_int_equal(row_state(&t.rows[0]), ROW_FREE);
+        assert_int_equal(strlen(t.header->tag), TABLE_TAG_LEN);
+        if (names_watch)
+            assert_int_equal(atomic_load(&t.header->watch), 0x1234);
+        assert_int_equal(fstat(t.fd, &sb), 0);
+        /* A hole would be a SIGBUS where there is no room for it later. */
+        assert_true(sb.st_blocks * 512 >= sb.st_size);
+        table_close(&t);
+    }
+}
+
 static void another_version_is_refused(void **state)
 {
     struct table t, again;
@@ -170,7 +203,9 @@ static void another_version_is_refused(void **state)
     (void)state;
     open_table(&t);
     t.header->version++;
+    assert_int_equal(ftruncate(t.fd, 9000), 0); /* its size is its own */
     assert_int_equal(table_open(dir, &again, &err), JUSTALOCK_CONFIG);
+    assert_int_equal(lseek(t.fd, 0, SEEK_END), 9000);
     t.header->version--;
     table_close(&t);
 }
@@ -259,6 +294,7 @@ int main(void)
         cmocka_unit_test(a_plan_is_seen_whole),
         cmocka_unit_test(is_full_at_its_last_row),
         cmocka_unit_test(another_version_is_refused),
+        cmocka_unit_test(cut_starts_anew),
         cmocka_unit_test(another_boot_starts_anew),
     };
 
