@@ -185,6 +185,16 @@ static void resume_all(struct guard *g)
         log_info("going on with %zu pieces of work on record", n);
 }
 
+static bool is_claimed(void *arg, const char *path)
+{
+    struct guard *g = arg;
+
+    for (struct work *w = g->works; w; w = w->next)
+        if (strcmp(w->who.path, path) == 0)
+            return true;
+    return false;
+}
+
 /* ---- the loop ---- */
 
 static void on_signal(struct guard *g, struct source *s, uint32_t events)
@@ -321,6 +331,7 @@ static enum justalock_status start(struct guard *g, struct justalock_error *err)
     find_home(g);
     resume_all(g);
     hold_orphans(g);
+    work_home_sweep(&g->home, is_claimed, g);
     st = add(g, &g->listener, g->o->listen_fd, conn_ready_listener, err);
     g->is_accepting = st == JUSTALOCK_OK;
     return st;
@@ -344,6 +355,7 @@ int guard_main(const struct agent_options *o)
     atomic_fetch_add(&g.table.header->guard_beat, 1);
     atomic_store(&g.table.header->ready, proc_key_self());
     loop(&g);
+    work_home_sweep(&g.home, is_claimed, &g);
     if (g.works_len == 0)
         work_home_remove(&g.home);
     secret_wipe(&g.secret);

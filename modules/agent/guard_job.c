@@ -90,11 +90,11 @@ void job_begin(struct guard *g, struct conn *c, const struct wire_msg *m)
         conn_verdict(g, c, WIRE_GO, "%s", "");
         return;
     }
-    save(g, w);
-    conn_verdict(g, c, WIRE_GO, "%s", "");
     /* Every node of the job holds its share, even one where no task asks. */
     w->f.is_eager =
         has_rule || m->job.node_count != 1 || m->job.leader_id != m->job.job_id;
+    save(g, w);
+    conn_verdict(g, c, WIRE_GO, "%s", "");
     if (w->f.is_eager)
         job_resolve(g, w);
 }
@@ -107,13 +107,14 @@ void job_end(struct guard *g, struct conn *c, const struct wire_msg *m)
 
     if (!is_root(g, c))
         return;
-    conn_verdict(g, c, WIRE_GO, "%s", "");
     /* Whatever restart it says: the epilog of run 0 says 1 already. */
     for (struct work *w = g->works; w; w = next) {
         next = w->next;
         if (w->f.kind == WORK_JOB && w->f.job.job_id == m->job.job_id)
             hold_over(g, w);
     }
+    /* Not before it is on record: nobody tells us twice. */
+    conn_verdict(g, c, WIRE_GO, "%s", "");
 }
 
 /* ---- a task ---- */

@@ -23,7 +23,7 @@
 
 #define BACKLOG      1024
 #define AGAIN_MS     50 /* after the first quick death; doubled */
-#define AGAIN_MAX_MS 5000
+#define AGAIN_MAX_MS 1000
 #define QUICK_MS     5000 /* who lived shorter died quickly */
 #define END_MS       1000 /* from TERM to KILL of our own processes */
 #define EXIT_CONFIG  78

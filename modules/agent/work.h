@@ -41,6 +41,11 @@ struct work_home {
  */
 void work_home_find(const char *folder, const char *tag,
                     struct work_home *ret_home, struct justalock_error *err);
+/* Remove what is empty in our folder and of nobody: a guard was killed before
+ * it had put a cgroup that it made on record. */
+void work_home_sweep(const struct work_home *home,
+                     bool (*is_claimed)(void *arg, const char *path),
+                     void *arg);
 /* Take our folders away again where they are empty. */
 void work_home_remove(const struct work_home *home);
 

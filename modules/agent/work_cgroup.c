@@ -98,6 +98,42 @@ void work_home_find(const char *folder, const char *tag,
     *ret_home = home;
 }
 
+struct sweep {
+    const char *folder;
+    bool (*is_claimed)(void *arg, const char *path);
+    void *arg;
+};
+
+static bool sweep_one(void *arg, int dir, const char *name)
+{
+    const struct sweep *s = arg;
+    char path[TABLE_PATH_MAX + 1];
+
+    /* The files there are called cgroup.* and CONTROLLER.*. */
+    if (strchr(name, '.') ||
+        (size_t)snprintf(path, sizeof(path), "%s/%s", s->folder, name) >=
+            sizeof(path) ||
+        s->is_claimed(s->arg, path))
+        return true;
+    (void)unlinkat(dir, name, AT_REMOVEDIR); /* not empty: it stays */
+    return true;
+}
+
+void work_home_sweep(const struct work_home *home,
+                     bool (*is_claimed)(void *arg, const char *path), void *arg)
+{
+    struct sweep s = {home->folder, is_claimed, arg};
+    int dir;
+
+    if (!home->is_usable)
+        return;
+    dir = open(home->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return;
+    (void)proc_each_name(dir, sweep_one, &s); /* what stays does no harm */
+    (void)close(dir);
+}
+
 void work_home_remove(const struct work_home *home)
 {
     char parent[TABLE_PATH_MAX + 1];

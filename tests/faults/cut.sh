@@ -6,7 +6,7 @@
 # adopts what is whole; the rest is dead before anyone else has its lock
 # (tests/faults/witness.c sees to that), and every lock can be taken again.
 #
-# LONG=1: every length of a record, every byte of the table's head and rows.
+# FAULT_LONG=1: every length of a record, every byte of the table's head and rows.
 
 . tests/lib/tap.sh
 . tests/lib/agent.sh
@@ -61,8 +61,9 @@ record_of() { # LOCK
 job_holds 1 whole-job setsid deaf
 command_holds whole-command setsid deaf
 size=$(stat -c %s "$(record_of whole-job)")
-lengths=$(seq 0 "${LONG:+1}${LONG:-24}" "$size")
-[ -z "${LONG:-}" ] || lengths=$(seq 0 "$size")
+step=24
+[ -z "${FAULT_LONG:-}" ] || step=1
+lengths=$(seq 0 $step "$size")
 n=0
 for len in $lengths; do
     n=$((n + 1))
@@ -129,7 +130,7 @@ scribble() { # AT COUNT
     dd if=/dev/urandom of=table bs=1 seek="$1" count="$2" conv=notrunc 2>/dev/null
 }
 cuts="0 1 60 4095 4096 4400 5000"
-[ -z "${LONG:-}" ] || cuts="$(seq 0 128) $(seq 4090 7 5100)"
+[ -z "${FAULT_LONG:-}" ] || cuts="$(seq 0 128) $(seq 4090 7 5100)"
 for at in $cuts; do
     table_round "cut at $at" truncate -s "$at" table
 done
