@@ -361,6 +361,7 @@ void say_go(struct guard *g, struct work *w, struct conn *c);
 /* The verdict that say_go sends. */
 void say_fill_go(struct work *w, struct conn *c, struct wire_msg *ret_m);
 void say_lost(struct guard *g, struct work *w, const char *text);
+void say_unconfirmed(struct guard *g, struct work *w);
 /* `lock "x" is held by A since 2026-11-23 14:02:11` */
 void say_holder(const struct held *h, char *ret_text, size_t size);
 
@@ -374,6 +375,8 @@ void job_refused(struct guard *g, struct work *w, enum wire_verdict verdict,
                  const char *text);
 void job_look_if_over(struct guard *g, struct work *w);
 void job_courtesy(struct guard *g, struct work *w);
+/* It may write past its lease: Slurm is asked to drain this node. */
+void job_unconfirmed(struct guard *g, struct work *w);
 
 /* ---- guard_command.c ---- */
 void command_ask(struct guard *g, struct conn *c, const struct wire_msg *m);

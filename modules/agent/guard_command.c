@@ -18,7 +18,9 @@ static bool take_up(struct guard *g, struct conn *c, const struct wire_msg *m)
     if (!w || w->conns || strcmp(w->f.option, m->locks) != 0)
         return false;
     conn_attach(c, w);
-    if (w->loss[0] != '\0')
+    if (w->is_unconfirmed)
+        say_unconfirmed(g, w);
+    else if (w->loss[0] != '\0')
         say_lost(g, w, w->loss);
     else if (w->state == WORK_HELD)
         say_go(g, w, c);
@@ -152,6 +154,8 @@ void command_end(struct guard *g, struct conn *c)
         conn_verdict(g, c, WIRE_REFUSED_LOST, "no lock is held");
         return;
     }
+    /* Ended by the watch just now, and we have not heard of it yet? */
+    hold_look_at_row(g, w);
     if (w->state == WORK_ENDING) {
         /* Answered when all of it is dead, or that cannot be confirmed. */
         c->is_ended = true;

@@ -429,10 +429,11 @@ void hold_look_at_row(struct guard *g, struct work *w)
         return;
     case ROW_UNCONFIRMED:
         found_ending(g, w);
-        if (!w->is_unconfirmed)
-            say_lost(g, w,
-                     "the death of the work could not be confirmed by "
-                     "the end of the lease");
+        if (!w->is_unconfirmed) {
+            say_unconfirmed(g, w);
+            if (w->f.kind == WORK_JOB)
+                job_unconfirmed(g, w);
+        }
         w->is_unconfirmed = true;
         command_settled(g, w);
         return;

@@ -363,6 +363,35 @@ static void told(struct guard *g, struct work *w, struct child_run *c,
         log_debug("scontrol notify: status %d", status);
 }
 
+static void drained(struct guard *g, struct work *w, struct child_run *c,
+                    int status)
+{
+    (void)w;
+    (void)c;
+    if (status != 0)
+        log_error("node %s could not be drained: scontrol ended with status "
+                  "%d",
+                  g->host, status);
+}
+
+void job_unconfirmed(struct guard *g, struct work *w)
+{
+    char scontrol[] = "scontrol", update[] = "update", drain[] = "State=DRAIN";
+    char node[80], reason[160];
+    char *const argv[] = {scontrol, update, node, drain, reason, NULL};
+
+    (void)snprintf(node, sizeof(node), "NodeName=%s", g->host);
+    (void)snprintf(reason, sizeof(reason),
+                   "Reason=justalock: the death of job %u could not be "
+                   "confirmed by the end of its lease",
+                   w->f.job.job_id);
+    log_error("job %u: %s; asking Slurm to drain node %s", w->f.job.job_id,
+              reason + strlen("Reason=justalock: "), g->host);
+    if (!child_start(g, NULL, NULL, 0, 0, argv, drained))
+        log_error("node %s could not be drained: no process for scontrol",
+                  g->host);
+}
+
 /* A line on the job's stderr, where Slurm manages that in time. */
 void job_courtesy(struct guard *g, struct work *w)
 {

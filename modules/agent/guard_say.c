@@ -133,6 +133,14 @@ void say_go(struct guard *g, struct work *w, struct conn *c)
     conn_send(g, c, &m);
 }
 
+void say_unconfirmed(struct guard *g, struct work *w)
+{
+    /* run_agent.c knows it by these words. */
+    say_lost(g, w,
+             "the death of the work could not be confirmed by the end of the "
+             "lease");
+}
+
 void say_lost(struct guard *g, struct work *w, const char *text)
 {
     static struct wire_msg m;

@@ -287,7 +287,7 @@ static void on_message(struct agent_run *r, const struct wire_msg *m)
 {
     if (m->type == WIRE_LOST) {
         cli_say("%s", m->text);
-        r->is_unsure = strstr(m->text, "could not be confirmed") != NULL;
+        r->is_unsure |= strstr(m->text, "could not be confirmed") != NULL;
         r->is_lost = true;
     } else if (m->type == WIRE_VERDICT && m->verdict != WIRE_GO) {
         /* After a restart of the agent: it knows of no such work. */
@@ -295,12 +295,20 @@ static void on_message(struct agent_run *r, const struct wire_msg *m)
     }
 }
 
+static bool kills_at_loss(const struct agent_run *r)
+{
+    return r->o->on_lost == CONFIG_LOST_UNSET ||
+           r->o->on_lost == CONFIG_LOST_KILL;
+}
+
+/* Until it has exited, or may live on after its lease: it is killed already,
+ * and cannot die. */
 static void run(struct agent_run *r)
 {
     struct wire_msg m;
     struct justalock_error err;
 
-    while (!r->has_exited) {
+    while (!r->has_exited && !(r->is_unsure && kills_at_loss(r))) {
         struct pollfd p[2] = {
             {.fd = r->base->signals.fd, .events = POLLIN},
             {.fd = r->fd, .events = POLLIN},
@@ -324,9 +332,9 @@ static int end(struct agent_run *r)
     struct wire_msg m = {.type = WIRE_COMMAND_END};
     struct clock_time by = clock_add(clock_now(), ANSWER_MS);
     struct justalock_error err;
-    bool kills =
-        r->o->on_lost == CONFIG_LOST_UNSET || r->o->on_lost == CONFIG_LOST_KILL;
 
+    if (!r->has_exited)
+        return CLI_LOST_ALIVE;
     if (r->fd < 0 && agent_connect(r->socket, &r->fd, &err) != JUSTALOCK_OK)
         r->fd = -1;
     if (r->fd >= 0 && agent_send(r->fd, &m, by, &err) == JUSTALOCK_OK)
@@ -338,7 +346,7 @@ static int end(struct agent_run *r)
                 break;
             }
         }
-    if (r->is_lost && kills)
+    if (r->is_lost && kills_at_loss(r))
         return r->is_unsure ? CLI_LOST_ALIVE : CLI_LOST;
     return child_code(r->wait_status);
 }
