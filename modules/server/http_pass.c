@@ -15,7 +15,8 @@
 
 /* ---- state ---- */
 
-static bool load_row(void *arg, const struct lock_row *row, bool is_tomb)
+static enum justalock_status load_row(void *arg, const struct lock_row *row,
+                                      bool is_tomb)
 {
     return lock_load(arg, row, is_tomb, clock_raw_ms());
 }
@@ -57,13 +58,30 @@ static void fail_pass(struct server *s)
     }
 }
 
+/* Not both tables at once, then: leases are whole, as after a restart. */
+static enum justalock_status load_alone(struct server *s,
+                                        struct justalock_error *err)
+{
+    uint64_t last_token = lock_last_token(s->table);
+    struct lock_table *t = lock_table_new(request_woken, s, last_token);
+
+    if (t == NULL)
+        return error_nomem(err);
+    lock_carry_over(t, s->table); /* its counts */
+    lock_table_free(s->table);
+    s->table = t;
+    return server_load(s, last_token, err);
+}
+
 void server_reload(struct server *s)
 {
     struct justalock_error err;
+    enum justalock_status st = server_load(s, lock_last_token(s->table), &err);
 
     s->retry_ms = clock_raw_ms() + RETRY_MS;
-    s->is_failed =
-        server_load(s, lock_last_token(s->table), &err) != JUSTALOCK_OK;
+    if (st == JUSTALOCK_NOMEM)
+        st = load_alone(s, &err);
+    s->is_failed = st != JUSTALOCK_OK;
     if (s->is_failed)
         log_error("cannot read the state again: %s", err.text);
 }

@@ -43,8 +43,11 @@ enum justalock_status store_abandon(struct store *s, const char *why,
                                     struct store_found *ret_found,
                                     struct justalock_error *err) JUSTALOCK_MUST;
 
-/* Every row, shares before released ones; fn returns false to stop: PROTO. */
-typedef bool store_row_fn(void *arg, const struct lock_row *row, bool is_tomb);
+/* Every row, shares before released ones. What fn returns ends it: PROTO, the
+ * row is none that we wrote; NOMEM, which is no damage. */
+typedef enum justalock_status store_row_fn(void *arg,
+                                           const struct lock_row *row,
+                                           bool is_tomb);
 enum justalock_status store_load(struct store *s, store_row_fn *fn, void *arg,
                                  struct justalock_error *err) JUSTALOCK_MUST;
 

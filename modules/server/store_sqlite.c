@@ -37,10 +37,11 @@ bool store_put_meta(struct store *s, const char *key, int64_t value)
 static bool copy_column(sqlite3_stmt *st, int column, void *dst, size_t max,
                         size_t *ret_len)
 {
-    int len = sqlite3_column_bytes(st, column);
     const void *data = sqlite3_column_blob(st, column);
+    int len = sqlite3_column_bytes(st, column);
 
-    if (len < 0 || (size_t)len > max)
+    /* NULL of some length: no memory, which its caller asks for. */
+    if (len < 0 || (size_t)len > max || (len > 0 && data == NULL))
         return false;
     if (len > 0)
         memcpy(dst, data, (size_t)len);
@@ -82,12 +83,19 @@ static enum justalock_status load_table(struct store *s, const char *text,
     if (sqlite3_prepare_v2(s->db, text, -1, &st, NULL) != SQLITE_OK)
         return store_db_error(s, err, "cannot read");
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-        if (!read_row(st, is_tomb, &row) || !fn(arg, &row, is_tomb)) {
-            (void)sqlite3_finalize(st);
-            return error_set(err, JUSTALOCK_PROTO,
-                             "%s: a row is not what a server wrote",
-                             s->folder.db);
-        }
+        enum justalock_status ours = JUSTALOCK_PROTO;
+
+        if (read_row(st, is_tomb, &row))
+            ours = fn(arg, &row, is_tomb);
+        else if (sqlite3_errcode(s->db) == SQLITE_NOMEM)
+            ours = JUSTALOCK_NOMEM;
+        if (ours == JUSTALOCK_OK)
+            continue;
+        (void)sqlite3_finalize(st);
+        return error_set(err, ours, "%s: %s", s->folder.db,
+                         ours == JUSTALOCK_NOMEM
+                             ? "no memory to read it"
+                             : "a row is not what a server wrote");
     }
     (void)sqlite3_finalize(st);
     return rc == SQLITE_DONE ? JUSTALOCK_OK

@@ -298,23 +298,25 @@ bool lock_writes(const struct lock_table *t, const struct lock_request *q,
     return s == NULL || q->life_s > s->life_s;
 }
 
-static bool load_share(struct lock_table *t, const struct lock_row *row,
-                       const struct lock_request *q, int64_t now_ms)
+static enum justalock_status load_share(struct lock_table *t,
+                                        const struct lock_row *row,
+                                        const struct lock_request *q,
+                                        int64_t now_ms)
 {
     struct lock *l = lock_get(t, &row->id);
     struct share *s;
 
     if (l == NULL)
-        return false;
+        return JUSTALOCK_NOMEM;
     /* Two holders of one lock: not a state that we wrote. */
     if (l->shares != NULL &&
         (!same_client(&l->holder, q) || l->token != row->token ||
          share_find(t, l, row->share) != NULL))
-        return false;
+        return JUSTALOCK_PROTO;
     s = share_add(t, l, row->share);
     if (s == NULL) {
         lock_tidy(t, l);
-        return false;
+        return JUSTALOCK_NOMEM;
     }
     if (l->shares_len == 1)
         t->held++;
@@ -328,21 +330,24 @@ static bool load_share(struct lock_table *t, const struct lock_row *row,
     heap_place(t, l, s->expires_ms);
     if (row->token > t->last_token)
         t->last_token = row->token;
-    return true;
+    return JUSTALOCK_OK;
 }
 
-bool lock_load(struct lock_table *t, const struct lock_row *row, bool is_tomb,
-               int64_t now_ms)
+enum justalock_status lock_load(struct lock_table *t,
+                                const struct lock_row *row, bool is_tomb,
+                                int64_t now_ms)
 {
     struct lock_request q = {.id = row->id, .client_len = row->client_len};
-    bool ok;
+    enum justalock_status st = JUSTALOCK_OK;
 
     memcpy(q.client, row->client, row->client_len);
     memcpy(q.share, row->share, sizeof(q.share));
-    ok = is_tomb ? tomb_put(t, &q, row->life_s, now_ms)
-                 : load_share(t, row, &q, now_ms);
+    if (!is_tomb)
+        st = load_share(t, row, &q, now_ms);
+    else if (!tomb_put(t, &q, row->life_s, now_ms))
+        st = JUSTALOCK_NOMEM;
     lock_changes_clear(t);
-    return ok;
+    return st;
 }
 
 void lock_carry_over(struct lock_table *t, const struct lock_table *old)

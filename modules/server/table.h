@@ -118,9 +118,11 @@ int64_t lock_run(struct lock_table *t, int64_t now_ms);
 bool lock_writes(const struct lock_table *t, const struct lock_request *q,
                  bool is_give, int64_t now_ms);
 
-/* From the store at start: every stored share gets its full lease again. */
-bool lock_load(struct lock_table *t, const struct lock_row *row, bool is_tomb,
-               int64_t now_ms);
+/* From the store at start: every stored share gets its full lease again.
+ * PROTO: it contradicts what is loaded; NOMEM. */
+enum justalock_status lock_load(struct lock_table *t,
+                                const struct lock_row *row, bool is_tomb,
+                                int64_t now_ms);
 
 /* t was loaded anew from what `old` wrote: shares in both end when they would
  * have, not a full lease later; what was counted goes on. */

@@ -81,14 +81,15 @@ struct rows {
     size_t len;
 };
 
-static bool add_row(void *arg, const struct lock_row *row, bool is_tomb)
+static enum justalock_status add_row(void *arg, const struct lock_row *row,
+                                     bool is_tomb)
 {
     struct rows *rows = arg;
 
     assert_true(rows->len < LENGTH(rows->row));
     rows->row[rows->len] = *row;
     rows->is_tomb[rows->len++] = is_tomb;
-    return true;
+    return JUSTALOCK_OK;
 }
 
 static struct store *open_store(const char *name, struct store_found *found)
@@ -189,12 +190,22 @@ static void test_not_closed(void **state)
     store_close(s);
 }
 
-static bool add_none(void *arg, const struct lock_row *row, bool is_tomb)
+static enum justalock_status add_none(void *arg, const struct lock_row *row,
+                                      bool is_tomb)
 {
     (void)arg;
     (void)row;
     (void)is_tomb;
-    return false;
+    return JUSTALOCK_PROTO;
+}
+
+static enum justalock_status add_too_much(void *arg, const struct lock_row *row,
+                                          bool is_tomb)
+{
+    (void)arg;
+    (void)row;
+    (void)is_tomb;
+    return JUSTALOCK_NOMEM;
 }
 
 static void test_damage_that_lasts(void **state)
@@ -207,6 +218,7 @@ static void test_damage_that_lasts(void **state)
 
     (void)state;
     assert_int_equal(store_commit(s, &c, 1, 41, &err), JUSTALOCK_OK);
+    assert_int_equal(store_load(s, add_too_much, NULL, &err), JUSTALOCK_NOMEM);
     assert_int_equal(store_load(s, add_none, NULL, &err), JUSTALOCK_PROTO);
     assert_int_equal(store_abandon(s, "a reason", &found, &err), 0);
     assert_int_equal(found.state, STORE_DAMAGED);

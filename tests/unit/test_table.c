@@ -212,14 +212,17 @@ static void test_load(void **state)
     (void)state;
     begin(&f);
     row.is_broken = true;
-    assert_true(lock_load(f.t, &row, false, f.now));
-    assert_false(lock_load(f.t, &row, false, f.now)); /* twice the same */
+    assert_int_equal(lock_load(f.t, &row, false, f.now), JUSTALOCK_OK);
+    assert_int_equal(lock_load(f.t, &row, false, f.now),
+                     JUSTALOCK_PROTO); /* twice the same */
     q = request('a', "two", "s", 20);
     row = row_of(&q, 41);
-    assert_false(lock_load(f.t, &row, false, f.now)); /* a second holder */
+    assert_int_equal(lock_load(f.t, &row, false, f.now),
+                     JUSTALOCK_PROTO); /* a second holder */
     q = request('a', "one", "t", 20);
     row = row_of(&q, 40);
-    assert_false(lock_load(f.t, &row, false, f.now)); /* another holding's */
+    assert_int_equal(lock_load(f.t, &row, false, f.now),
+                     JUSTALOCK_PROTO); /* another holding's */
     assert_int_equal(changes(&f), 0);
     assert_int_equal(lock_counts(f.t).held, 1);
     assert_int_equal(take(&f, 'a', "one", "s", 9).result, LOCK_CONFLICT);
@@ -273,7 +276,7 @@ static void test_carry_over(void **state)
     pass_ms(&f, 15000);
     (void)take(&f, 'b', "two", "s", 20); /* was not written */
     g.now = f.now;
-    assert_true(lock_load(g.t, &row, false, g.now));
+    assert_int_equal(lock_load(g.t, &row, false, g.now), JUSTALOCK_OK);
     lock_carry_over(g.t, f.t);
     assert_int_equal(lock_counts(g.t).grants, 2);
     assert_false(is_held(&g, 'b'));

@@ -112,7 +112,7 @@ static void test_stored(void **state)
     assert_int_equal(c[0].kind, LOCK_PUT_TOMB);
     assert_int_equal(c[1].kind, LOCK_DROP);
     assert_int_equal(c[0].row.life_s, 300);
-    assert_true(lock_load(g.t, &c[0].row, true, g.now));
+    assert_int_equal(lock_load(g.t, &c[0].row, true, g.now), JUSTALOCK_OK);
     lock_changes_clear(f.t);
     pass_ms(&f, 361000);
     c = lock_changes(f.t, &len, &is_whole);

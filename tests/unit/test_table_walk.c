@@ -370,9 +370,11 @@ static void restart(struct walk *w)
     assert_non_null(w->t);
     w->said_len = 0;
     for (size_t i = 0; i < w->shares_len; i++)
-        assert_true(lock_load(w->t, &w->shares[i], false, w->now));
+        assert_int_equal(lock_load(w->t, &w->shares[i], false, w->now),
+                         JUSTALOCK_OK);
     for (size_t i = 0; i < w->tombs_len; i++)
-        assert_true(lock_load(w->t, &w->tombs[i], true, w->now));
+        assert_int_equal(lock_load(w->t, &w->tombs[i], true, w->now),
+                         JUSTALOCK_OK);
     memset(w->waits, 0, sizeof(w->waits));
     for (int l = 0; l < LOCKS; l++) {
         w->offered[l] = -1;
@@ -541,11 +543,45 @@ static void test_no_memory(void **state)
     assert_in_range(n, 12, 100);
 }
 
+/* A row that there is no memory for is no damage. */
+static void test_no_memory_to_load(void **state)
+{
+    long n = 0;
+    bool ok = false;
+
+    (void)state;
+    while (!ok) {
+        struct lock_row row = {.client_len = 3, .life_s = 10, .token = 7};
+        struct fixture f;
+
+        memset(&f, 0, sizeof(f));
+        f.t = lock_table_new(on_wake, &f, 0);
+        assert_non_null(f.t);
+        memcpy(row.client, "one", 3);
+        memcpy(row.share, "s", 2);
+        fail_in = n++;
+        for (int tomb = 0; tomb < 2; tomb++) {
+            enum justalock_status st = lock_load(f.t, &row, tomb, 1000);
+
+            ok = st == JUSTALOCK_OK;
+            if (!ok)
+                assert_int_equal(st, JUSTALOCK_NOMEM);
+            if (!ok)
+                break;
+        }
+        ok = ok && fail_in >= 0;
+        fail_in = -1;
+        lock_table_free(f.t);
+    }
+    assert_in_range(n, 3, 40);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_walk),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory_to_load),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
