@@ -108,9 +108,10 @@ conf c.json https://localhost:4005/ "$ca, $mine"
 run
 is "with our certificate" "$? $(cat out)" "0 ran"
 conf c.json https://localhost:4005/ "$ca"
-refused "without it" 'certificate|alert|SSL|TLS'
+# TLS 1.3: the alert may come late, and all that is seen is a closed connection.
+refused "without it" 'certificate|alert|SSL|TLS|getpeername'
 conf c.json https://localhost:4005/ "$ca, $others"
-refused "with another's" 'certificate|alert|SSL|TLS'
+refused "with another's" 'certificate|alert|SSL|TLS|getpeername'
 
 # ---- through the agent -------------------------------------------------------------------
 conf "$T/conf.json" https://localhost:4005/ "$ca, $mine"

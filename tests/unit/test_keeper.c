@@ -1039,6 +1039,26 @@ static void test_release_retried(void **state)
     rig_down(&r);
 }
 
+/* Past its end the lease lapses: a POST would take the lock once more. */
+static void test_base_release_ends_with_the_lease(void **state)
+{
+    struct rig r;
+    struct clock_time until;
+    unsigned n;
+
+    (void)state;
+    rig_up(&r, base);
+    acquire(&r, 1, 2, -1);
+    until = clock_add(await(&r, KEEPER_GRANTED, LONG_MS)->t0, 2000);
+    r.mode = 503;
+    keeper_release(r.k, 1, LONG_MS);
+    assert_int_equal(await(&r, KEEPER_RELEASED, LONG_MS)->status, JUSTALOCK_OK);
+    n = fake_count(r.f);
+    assert_true(n > 2); /* it was tried, and again */
+    assert_not_later(request(&r, n - 1).at, until);
+    rig_down(&r);
+}
+
 /* The first POST may have been applied, but its answer never came. */
 static void first_unheard(void *arg, const struct fake_request *q,
                           struct fake_step *s)
@@ -1466,6 +1486,7 @@ int main(void)
         cmocka_unit_test(test_release_in_flight),
         cmocka_unit_test(test_base_release_in_flight),
         cmocka_unit_test(test_release_retried),
+        cmocka_unit_test(test_base_release_ends_with_the_lease),
         cmocka_unit_test(test_abandon_unheard),
         cmocka_unit_test(test_adopt),
         cmocka_unit_test(test_bad_calls),

@@ -206,6 +206,19 @@ static void test_read(void **state)
     assert_int_equal(a.features, 0);
 }
 
+static void test_read_page(void **state)
+{
+    struct service_answer a;
+
+    (void)state;
+    read_answer(200, "", " \r\n<html>log in", &a);
+    assert_int_equal(a.answer, LEASE_ANSWER_RETRY);
+    assert_false(a.usable);
+    assert_int_equal(a.status, JUSTALOCK_PROTO);
+    read_answer(200, "", " \r\n", &a);
+    assert_int_equal(a.answer, LEASE_ANSWER_HELD);
+}
+
 static void test_read_busy(void **state)
 {
     struct service_answer a;
@@ -312,8 +325,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_urls),      cmocka_unit_test(test_headers),
         cmocka_unit_test(test_check),     cmocka_unit_test(test_check_lock),
-        cmocka_unit_test(test_read),      cmocka_unit_test(test_read_busy),
-        cmocka_unit_test(test_read_none), cmocka_unit_test(test_view),
+        cmocka_unit_test(test_read),      cmocka_unit_test(test_read_page),
+        cmocka_unit_test(test_read_busy), cmocka_unit_test(test_read_none),
+        cmocka_unit_test(test_view),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,25 @@ static void test_exchange(void **state)
     rig_down(&r);
 }
 
+/* Followed, it would become a GET, and any page there a 200. */
+static void test_redirect(void **state)
+{
+    struct rig r;
+    struct transfer_request q = {.body = "a", .body_len = 1};
+
+    (void)state;
+    rig_up(&r);
+    r.step.status = 302;
+    (void)snprintf(r.step.headers, sizeof(r.step.headers),
+                   "Location: /found\r\n");
+    (void)begin(&r, &q);
+    await(&r, 1);
+    assert_int_equal(r.last.status, JUSTALOCK_OK);
+    assert_int_equal(r.last.http_status, 302);
+    assert_int_equal(fake_count(r.f), 1);
+    rig_down(&r);
+}
+
 /* A spare handle carries nothing over to the next request. */
 static void test_reuse_is_clean(void **state)
 {
@@ -589,6 +608,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exchange),
+        cmocka_unit_test(test_redirect),
         cmocka_unit_test(test_reuse_is_clean),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_limits),

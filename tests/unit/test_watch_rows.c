@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_watch_rows.c - the watch's pass over the table, with real processes:
+ * TERM when it is due and not before, KILL so that all is dead by the
+ * deadline, and honest words where it is not. Signals only children of its
+ * own.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../../modules/agent/watch.h"
+#include "../../modules/agent/work.h"
+
+/* Generous: the machine may be busy with other things for a while. */
+#define TERM_LEAD_MS 1500
+#define KILL_LEAD_MS 1000
+
+struct stage {
+    struct watch w;
+    struct row *row;
+    pid_t pid;
+    int status; /* of waitpid; -1: it lives */
+};
+
+static struct row_plan plan_in(int64_t ms, enum row_policy policy)
+{
+    return (struct row_plan){.deadline = clock_add(clock_now(), ms),
+                             .term_lead_ms = TERM_LEAD_MS,
+                             .kill_lead_ms = KILL_LEAD_MS,
+                             .policy = policy,
+                             .signo = SIGUSR1};
+}
+
+/* A child that sleeps; deaf: to TERM. */
+static pid_t start(bool is_deaf)
+{
+    char ready;
+    int out[2];
+    pid_t pid;
+
+    assert_int_equal(pipe(out), 0);
+    pid = fork();
+    if (pid == 0) {
+        (void)signal(SIGTERM, is_deaf ? SIG_IGN : SIG_DFL);
+        (void)signal(SIGUSR1, SIG_DFL);
+        (void)!write(out[1], "", 1);
+        for (;;)
+            (void)pause();
+    }
+    assert_int_equal(read(out[0], &ready, 1), 1);
+    (void)close(out[0]);
+    (void)close(out[1]);
+    return pid;
+}
+
+static void setup(struct stage *s, const struct row_plan *plan, pid_t pid)
+{
+    memset(s, 0, sizeof(*s));
+    s->w.table.header = calloc(1, sizeof(*s->w.table.header));
+    s->w.table.rows = calloc(TABLE_ROWS, sizeof(*s->w.table.rows));
+    assert_non_null(s->w.table.header);
+    assert_non_null(s->w.table.rows);
+    s->w.news_fd = eventfd(0, EFD_NONBLOCK);
+    s->row = table_take(&s->w.table);
+    assert_non_null(s->row);
+    s->row->work = 1;
+    s->pid = pid;
+    s->status = -1;
+    atomic_store(&s->row->who.root, proc_key_of(pid));
+    atomic_store(&s->row->who.kind, IDENTITY_TREE);
+    row_arm(s->row, plan);
+}
+
+static void done(struct stage *s)
+{
+    if (s->status < 0 && s->pid != getpid()) {
+        (void)kill(s->pid, SIGKILL);
+        (void)waitpid(s->pid, NULL, 0);
+    }
+    (void)close(s->w.news_fd);
+    free(s->w.table.rows);
+    free(s->w.table.header);
+}
+
+static bool was_told(struct stage *s)
+{
+    uint64_t n;
+
+    return read(s->w.news_fd, &n, sizeof(n)) == (ssize_t)sizeof(n);
+}
+
+/* Pass after pass until the row is in the state. */
+static void until(struct stage *s, enum row_state state)
+{
+    struct clock_time next;
+
+    for (int i = 0; i < 2000 && row_state(s->row) != state; i++) {
+        int64_t again = watch_rows(&s->w, &next);
+
+        assert_true(again >= 0);
+        if (s->status < 0 && s->pid != getpid() &&
+            waitpid(s->pid, &s->status, WNOHANG) == 0)
+            s->status = -1;
+        (void)usleep(5000);
+    }
+    assert_int_equal(row_state(s->row), state);
+}
+
+static void what_is_not_due_is_left_alone(void **state)
+{
+    struct row_plan plan = plan_in(TERM_LEAD_MS + 60000, ROW_KILL);
+    struct clock_time next;
+    struct stage s;
+
+    (void)state;
+    setup(&s, &plan, start(false));
+    assert_int_equal(watch_rows(&s.w, &next), 500);
+    /* When it has to look is TERM's time, not the deadline's. */
+    assert_int_equal(next.boot_ms, plan.deadline.boot_ms - TERM_LEAD_MS);
+    assert_int_equal(row_state(s.row), ROW_ARMED);
+    assert_false(was_told(&s));
+    assert_int_equal(waitpid(s.pid, &s.status, WNOHANG), 0);
+    s.status = -1;
+    done(&s);
+}
+
+static void term_comes_in_time(void **state)
+{
+    struct row_plan plan = plan_in(TERM_LEAD_MS + 20, ROW_KILL);
+    struct stage s;
+
+    (void)state;
+    setup(&s, &plan, start(false));
+    until(&s, ROW_DEAD);
+    assert_true(clock_left_ms(plan.deadline, clock_now()) > KILL_LEAD_MS);
+    assert_true(WIFSIGNALED(s.status));
+    assert_int_equal(WTERMSIG(s.status), SIGTERM);
+    assert_true(was_told(&s));
+    done(&s);
+}
+
+static void kill_comes_so_that_all_is_dead_by_the_deadline(void **state)
+{
+    struct row_plan plan = plan_in(TERM_LEAD_MS, ROW_KILL);
+    struct stage s;
+
+    (void)state;
+    setup(&s, &plan, start(true));
+    until(&s, ROW_ENDING);
+    assert_false(row_extend(s.row, clock_add(plan.deadline, 60000)));
+    until(&s, ROW_DEAD);
+    assert_true(clock_left_ms(plan.deadline, clock_now()) > 0);
+    assert_int_equal(WTERMSIG(s.status), SIGKILL);
+    done(&s);
+}
+
+static void what_is_extended_lives(void **state)
+{
+    struct row_plan plan = plan_in(TERM_LEAD_MS + 20, ROW_KILL);
+    struct clock_time next;
+    struct stage s;
+
+    (void)state;
+    setup(&s, &plan, start(false));
+    assert_true(row_extend(s.row, clock_add(plan.deadline, 60000)));
+    (void)usleep(40000);
+    (void)watch_rows(&s.w, &next);
+    assert_int_equal(row_state(s.row), ROW_ARMED);
+    done(&s);
+}
+
+/* A folder that cannot be read stands in for a process that does not die. */
+static void what_is_not_seen_dead_is_said(void **state)
+{
+    struct row_plan plan = plan_in(100, ROW_KILL);
+    struct stage s;
+
+    (void)state;
+    setup(&s, &plan, getpid());
+    (void)snprintf(s.row->who.path, sizeof(s.row->who.path), "/proc/version");
+    atomic_store(&s.row->who.kind, IDENTITY_CGROUP);
+    until(&s, ROW_UNCONFIRMED);
+    assert_true(clock_left_ms(plan.deadline, clock_now()) <= 0);
+    assert_true(was_told(&s));
+    /* And it goes on until it is. */
+    (void)snprintf(s.row->who.path, sizeof(s.row->who.path), "/nonexistent/x");
+    until(&s, ROW_DEAD);
+    done(&s);
+}
+
+static void other_policies_leave_it_running(void **state)
+{
+    struct row_plan plan = plan_in(TERM_LEAD_MS, ROW_LOG);
+    struct stage s;
+
+    (void)state;
+    setup(&s, &plan, start(false));
+    until(&s, ROW_LAPSED);
+    assert_int_equal(waitpid(s.pid, &s.status, WNOHANG), 0);
+    s.status = -1;
+    done(&s);
+
+    plan = plan_in(TERM_LEAD_MS, ROW_SIGNAL);
+    setup(&s, &plan, start(false));
+    until(&s, ROW_LAPSED);
+    if (s.status < 0)
+        assert_int_equal(waitpid(s.pid, &s.status, 0), s.pid);
+    assert_int_equal(WTERMSIG(s.status), SIGUSR1);
+    done(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_not_due_is_left_alone),
+        cmocka_unit_test(term_comes_in_time),
+        cmocka_unit_test(kill_comes_so_that_all_is_dead_by_the_deadline),
+        cmocka_unit_test(what_is_extended_lives),
+        cmocka_unit_test(what_is_not_seen_dead_is_said),
+        cmocka_unit_test(other_policies_leave_it_running),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
