@@ -179,16 +179,25 @@ check-unit: all unit
 
 # ---- fuzzing: tests/fuzz/fuzz_NAME.c, by clang, objects of their own ---------
 # A target that needs more than common/ names it: $(B)/fuzz_X: $(call objs,...)
+# PLAIN=1: with a main of ours for libFuzzer's, by any compiler (tests/fuzz.sh).
 
-FUZZ_SECONDS ?= 10
+PLAIN ?=
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-$(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call objs,common/service common/service_view) $(B)/libcommon.a
-	$(if $(V),,@echo '  LINK $@' && )$(LINK) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) $(JSON_L) $(NETTLE_L) $(FUZZ_LDFLAGS_$*)
+ifeq ($(have_slurm),)
+FUZZ := $(filter-out fuzz_slurm_%,$(FUZZ))
+endif
+$(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call objs,common/service common/service_view $(if $(PLAIN),tests/fuzz/main)) $(B)/libcommon.a
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) $(if $(PLAIN),,-fsanitize=fuzzer) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(JSON_L) $(NETTLE_L) $(FUZZ_LDFLAGS_$*)
 $(B)/fuzz_agent_state: $(call objs,modules/agent/record)
 $(B)/fuzz_access: $(call objs,modules/server/access modules/server/access_read)
 $(B)/fuzz_pam_options: $(call objs,modules/pam/pam_options)
 $(B)/fuzz_pam_socket: $(call objs,modules/pam/pam_session)
+$(B)/fuzz_slurm_options: $(call objs,modules/slurm/spank_options)
+$(B)/fuzz_slurm_socket: $(call objs,modules/slurm/spank_wait)
+$(B)/fuzz_request $(B)/fuzz_server_state: $(server_objs)
 FUZZ_LDFLAGS_pam_socket := -Wl,--wrap=agent_connect
+FUZZ_LDFLAGS_request := $(MHD_L) $(SQLITE_L)
+FUZZ_LDFLAGS_server_state := $(MHD_L) $(SQLITE_L)
 
 .PHONY: fuzz fuzz-programs check-fuzz
 fuzz-programs: $(addprefix $(B)/,$(FUZZ))
@@ -196,15 +205,7 @@ fuzz:
 	$(MAKE) B=$(B)/fuzz CC=clang SAN=address,undefined,fuzzer-no-link \
 	    FAULT=-fno-sanitize-recover=all fuzz-programs
 check-fuzz: fuzz
-	@set -e; for f in $(FUZZ:fuzz_%=%); do \
-	    mkdir -p $(B)/fuzz/corpus/$$f; seeds=tests/fuzz/corpus/$$f; \
-	    [ -d $$seeds ] || seeds=; \
-	    $(B)/fuzz/fuzz_$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 \
-	        -print_final_stats=1 -artifact_prefix=$(B)/fuzz/$$f- \
-	        $(B)/fuzz/corpus/$$f $$seeds >$(B)/fuzz/$$f.log 2>&1 || \
-	        { cat $(B)/fuzz/$$f.log; echo "not ok - fuzz_$$f"; exit 1; }; \
-	    echo "ok - fuzz_$$f, $$(sed -n 's/^stat::number_of_executed_units: *//p' $(B)/fuzz/$$f.log) inputs"; \
-	done
+	B=$(B)/fuzz tests/fuzz/run $(FUZZ)
 
 # ---- the README's two commands: they install what is missing, then start
 # again, since what was missing is looked up when make starts -----------------
@@ -223,9 +224,9 @@ check:
 
 # Test programs that are not unit tests: helpers of the shell tests.
 PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/faults/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
-SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/faults/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/docs.sh tests/install.sh tests/sanitizers.sh tests/model.sh)
+SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/faults/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/docs.sh tests/install.sh tests/sanitizers.sh tests/model.sh tests/fuzz.sh)
 # They begin first, so that none is waited for alone at the end.
-LONG_TESTS := tests/sanitizers.sh $(wildcard tests/slurm/faults*.sh tests/pam/programs.sh)
+LONG_TESTS := tests/sanitizers.sh tests/fuzz.sh tests/model.sh $(wildcard tests/slurm/faults*.sh tests/pam/programs.sh)
 EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
 .PHONY: programs check-run check-style check-asan
 programs: $(PROGRAMS) $(EXAMPLES)
@@ -241,7 +242,7 @@ check-style:
 	tests/lib/run-tests tests/lib/check-style
 # More than tests/sanitizers.sh, which is part of the check, runs of it.
 check-asan: all
-	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/docs.sh tests/install.sh tests/slurm/% tests/pam/% tests/cluster/%,$(SHELL_TESTS))" \
+	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/docs.sh tests/fuzz.sh tests/install.sh tests/model.sh tests/slurm/% tests/pam/% tests/cluster/%,$(SHELL_TESTS))" \
 	    tests/lib/run-tests tests/sanitizers.sh
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')

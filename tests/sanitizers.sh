@@ -48,7 +48,7 @@ export ASAN_OPTIONS="log_path=$R/report.asan:detect_leaks=1"
 export UBSAN_OPTIONS="log_path=$R/report.ubsan:print_stacktrace=1"
 export CMOCKA_MESSAGE_OUTPUT=TAP
 for t in ${SANITIZE:-"$A"/tests/unit/test_* \
-    tests/agent/jobs.sh tests/cli/agent.sh tests/cli/run.sh \
+    tests/agent/jobs.sh tests/agent/rubbish.sh tests/cli/agent.sh tests/cli/run.sh \
     tests/server/requests.sh}; do
     [ -x "$t" ] || continue
     B=$A quiet "ASan, UBSan: $(basename "$(dirname "$t")")/$(basename "$t")" "$t"

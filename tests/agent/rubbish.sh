@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Rubbish at the agent's socket, from root and from a user: it answers as
+# before, by the same processes, and what was held is held.
+
+. tests/lib/tap.sh
+. tests/lib/agent.sh
+agent_private "$0" "$@"
+
+# An agent that is down does not answer: nothing here waits for ever.
+client() { timeout 20 "$B/tests/agent/wire_client" /run/agent.sock "$@"; }
+seed=${RUBBISH_SEED:-$(date +%j)}
+seconds=${RUBBISH_SECONDS:-4}
+service_start
+agent_start
+"$B/tests/agent/wire_client" /run/agent.sock command locks=kept life=30 -- \
+    sleep 600 >"$T/kept.out" 2>&1 &
+ok "a command gets its lock" wait_for 10 is_held kept
+for part in watch guard keeper; do
+    eval "before_$part=$(agent_pid $part)"
+done
+for uid in 1000 0; do
+    "$B/tests/agent/rubbish" /run/agent.sock "$seconds" "$seed" $uid \
+        tests/fuzz/corpus/wire/* >"$T/rubbish.$uid" &
+done
+wait_for $((seconds + 30)) test -s "$T/rubbish.1000"
+wait_for $((seconds + 30)) test -s "$T/rubbish.0"
+like "seed $seed: a user's $(cat "$T/rubbish.1000")" \
+    "$(cat "$T/rubbish.1000")" '^[1-9][0-9]* '
+like "seed $seed: root's $(cat "$T/rubbish.0")" \
+    "$(cat "$T/rubbish.0")" '^[1-9][0-9]* '
+ok "the agent answers" wait_for 10 agent_answers
+for part in watch guard keeper; do
+    eval "before=\$before_$part"
+    # shellcheck disable=SC2154
+    is "$part: is the same process" "$(agent_pid $part)" "$before"
+done
+ok "the command's lock is held" is_held kept
+like "a lock can be taken" "$(client command locks=new -- echo in)" '^in$'
+tap_done

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fuzz_request.c - any bytes on a connection to the server, in one process
+ * with it: libmicrohttpd, the guard of requests, the table, the store. Each
+ * answer begins as HTTP does, nothing is answered twice, and between two
+ * inputs the server serves as before.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../../modules/server/http.h"
+
+#define CHECK_EVERY 64
+#define SILENCE_MS  4 /* it has said what it has to say */
+#define SERVE_MS    20000
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static char folder[] = "/dev/shm/justalock-fuzz.XXXXXX";
+static struct sockaddr_un address = {.sun_family = AF_UNIX};
+static struct server *server;
+static pthread_t thread;
+
+static void require(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void *serve(void *arg)
+{
+    struct justalock_error err;
+
+    (void)arg;
+    require(server_run(server, &err) == JUSTALOCK_OK);
+    return NULL;
+}
+
+static void stop(void)
+{
+    static const char *const names[] = {
+        "/s/locks.db", "/s/locks.db-wal", "/s/locks.db-shm", "/s/mark",
+        "/s/lock",     "/s/running",      "/socket"};
+    char path[128];
+
+    (void)kill(getpid(), SIGTERM); /* blocked: the server reads it */
+    (void)pthread_join(thread, NULL);
+    server_free(server);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s%s", folder, names[i]);
+        (void)unlink(path);
+    }
+    (void)snprintf(path, sizeof(path), "%s/s", folder);
+    (void)rmdir(path);
+    (void)rmdir(folder);
+}
+
+static void start(void)
+{
+    struct justalock_error err = {.text = ""};
+    char dir[64];
+    sigset_t set;
+    int fd;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    require(mkdtemp(folder) != NULL);
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket",
+                   folder);
+    (void)snprintf(dir, sizeof(dir), "%s/s", folder);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    require(fd >= 0 &&
+            bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+            listen(fd, 64) == 0);
+    if (server_new(dir, &fd, 1, &server, &err) != JUSTALOCK_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        abort();
+    }
+    require(pthread_create(&thread, NULL, serve, NULL) == 0);
+    (void)atexit(stop);
+}
+
+static int call(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    require(fd >= 0 &&
+            connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+    return fd;
+}
+
+/* Up to its end or a silence; returns the bytes, the first few in ret. */
+static size_t hear(int fd, int silence_ms, char *ret, size_t size)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    char more[4096];
+    size_t len = 0;
+    ssize_t n;
+
+    memset(ret, 0, size);
+    while (poll(&p, 1, silence_ms) == 1) {
+        n = read(fd, more, sizeof(more));
+        if (n <= 0)
+            break;
+        for (ssize_t i = 0; i < n; i++, len++)
+            if (len < size - 1)
+                ret[len] = more[i];
+    }
+    return len;
+}
+
+static void check_it_serves(void)
+{
+    static const char ask[] =
+        "GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    char said[64];
+    int fd = call();
+
+    require(write(fd, ask, sizeof(ask) - 1) == (ssize_t)sizeof(ask) - 1);
+    require(hear(fd, SERVE_MS, said, sizeof(said)) > 0);
+    require(strncmp(said, "HTTP/1.1 200 ", 13) == 0);
+    (void)close(fd);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static unsigned count;
+    char said[64];
+    size_t len;
+    int fd;
+
+    if (server == NULL)
+        start();
+    fd = call();
+    while (size > 0) {
+        ssize_t n = send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n <= 0)
+            break; /* it has heard enough */
+        data += n;
+        size -= (size_t)n;
+    }
+    (void)shutdown(fd, SHUT_WR);
+    len = hear(fd, SILENCE_MS, said, sizeof(said));
+    require(len == 0 || strncmp(said, "HTTP/1.", len < 7 ? len : 7) == 0);
+    (void)close(fd);
+    if (++count % CHECK_EVERY == 0)
+        check_it_serves();
+    return 0;
+}
