@@ -207,6 +207,12 @@ fuzz:
 check-fuzz: fuzz
 	B=$(B)/fuzz tests/fuzz/run $(FUZZ)
 
+# ---- what the tests would notice --------------------------------------------
+
+.PHONY: mutants
+mutants: all unit programs
+	B=$(B) tests/mutants/run $(MUTANTS)
+
 # ---- the README's two commands: they install what is missing, then start
 # again, since what was missing is looked up when make starts -----------------
 
@@ -224,9 +230,9 @@ check:
 
 # Test programs that are not unit tests: helpers of the shell tests.
 PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/faults/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
-SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/faults/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/docs.sh tests/install.sh tests/sanitizers.sh tests/model.sh tests/fuzz.sh)
+SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/faults/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/docs.sh tests/install.sh tests/sanitizers.sh tests/model.sh tests/fuzz.sh tests/mutants.sh)
 # They begin first, so that none is waited for alone at the end.
-LONG_TESTS := tests/sanitizers.sh tests/fuzz.sh tests/model.sh $(wildcard tests/slurm/faults*.sh tests/pam/programs.sh)
+LONG_TESTS := tests/sanitizers.sh tests/fuzz.sh tests/model.sh tests/mutants.sh $(wildcard tests/slurm/faults*.sh tests/pam/programs.sh)
 EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
 .PHONY: programs check-run check-style check-asan
 programs: $(PROGRAMS) $(EXAMPLES)
@@ -242,7 +248,7 @@ check-style:
 	tests/lib/run-tests tests/lib/check-style
 # More than tests/sanitizers.sh, which is part of the check, runs of it.
 check-asan: all
-	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/docs.sh tests/fuzz.sh tests/install.sh tests/model.sh tests/slurm/% tests/pam/% tests/cluster/%,$(SHELL_TESTS))" \
+	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/docs.sh tests/fuzz.sh tests/install.sh tests/model.sh tests/mutants.sh tests/slurm/% tests/pam/% tests/cluster/%,$(SHELL_TESTS))" \
 	    tests/lib/run-tests tests/sanitizers.sh
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
@@ -340,6 +346,7 @@ help:
 	@echo 'make check-style layering, banned calls, format, manuals'
 	@echo 'make check-asan  all that runs under sanitizers; make check has part of it'
 	@echo 'make check-fuzz  each fuzz target for FUZZ_SECONDS (clang)'
+	@echo 'make mutants     bugs put in, one by one: the tests must find each'
 	@echo 'make bench       ratios to flock, etcdctl, etcd (installs etcd)'
 	@echo 'make install     DESTDIR= prefix=/usr sysconfdir=/etc slurmdir=...'
 	@echo 'make spank       the Slurm plugin alone; install-spank; SLURM_PREFIX=/opt/slurm'
