@@ -54,7 +54,7 @@ static void stop(void)
         "/s/lock",     "/s/running",      "/socket"};
     char path[128];
 
-    (void)kill(getpid(), SIGTERM); /* blocked: the server reads it */
+    (void)pthread_kill(thread, SIGTERM); /* blocked there: it reads it */
     (void)pthread_join(thread, NULL);
     server_free(server);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
