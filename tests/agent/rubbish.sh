@@ -9,7 +9,7 @@
 agent_private "$0" "$@"
 
 # An agent that is down does not answer: nothing here waits for ever.
-client() { timeout 20 "$B/tests/agent/wire_client" /run/agent.sock "$@"; }
+client() { timeout "${patience:-20}" "$B/tests/agent/wire_client" /run/agent.sock "$@"; }
 seed=${RUBBISH_SEED:-$(date +%j)}
 seconds=${RUBBISH_SECONDS:-4}
 service_start
@@ -30,7 +30,9 @@ like "seed $seed: a user's $(cat "$T/rubbish.1000")" \
     "$(cat "$T/rubbish.1000")" '^[1-9][0-9]* '
 like "seed $seed: root's $(cat "$T/rubbish.0")" \
     "$(cat "$T/rubbish.0")" '^[1-9][0-9]* '
-ok "the agent answers" wait_for 10 agent_answers
+patience=1
+ok "the agent answers" wait_for 2 agent_answers
+patience=20
 for part in watch guard keeper; do
     eval "before=\$before_$part"
     # shellcheck disable=SC2154
