@@ -207,11 +207,13 @@ fuzz:
 check-fuzz: fuzz
 	B=$(B)/fuzz tests/fuzz/run $(FUZZ)
 
-# ---- what the tests would notice --------------------------------------------
+# ---- what the tests would notice, and what they run --------------------------
 
-.PHONY: mutants
+.PHONY: mutants cov
 mutants: all unit programs
 	B=$(B) tests/mutants/run $(MUTANTS)
+cov:
+	B=$(B) tests/cov.sh
 
 # ---- the README's two commands: they install what is missing, then start
 # again, since what was missing is looked up when make starts -----------------
@@ -347,6 +349,7 @@ help:
 	@echo 'make check-asan  all that runs under sanitizers; make check has part of it'
 	@echo 'make check-fuzz  each fuzz target for FUZZ_SECONDS (clang)'
 	@echo 'make mutants     bugs put in, one by one: the tests must find each'
+	@echo 'make cov         which lines the tests run'
 	@echo 'make bench       ratios to flock, etcdctl, etcd (installs etcd)'
 	@echo 'make install     DESTDIR= prefix=/usr sysconfdir=/etc slurmdir=...'
 	@echo 'make spank       the Slurm plugin alone; install-spank; SLURM_PREFIX=/opt/slurm'
