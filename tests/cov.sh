@@ -8,6 +8,8 @@
 #
 # Daemons that are killed have written what they counted a moment before
 # (tests/lib/cov.c); what one did in its last tenth of a second is missing.
+# The keeper writes nothing in its jail: keeper_main and keeper_jail are left
+# out of what must reach COV_MIN, and shown.
 #   COV_TESTS="PROGRAM..."  other tests
 
 set -u
@@ -62,7 +64,8 @@ for f in sorted(lines, key=lambda f: share([f])[2]):
     text = " ".join(map(str, missing[:12])) + (" ..." if missing[12:] else "")
     print("%-36s %6d %6d %6.1f%%  %s" % ((f,) + share([f]) + (text,)))
 for part in parts:
-    s = share([f for f in lines if os.path.dirname(f) == part])
+    s = share([f for f in lines if os.path.dirname(f) == part and
+               not f.startswith("modules/agent/keeper_")])
     bad |= s[2] < least
     print("%-36s %6d %6d %6.1f%%" % ((part,) + s))
 print("%-36s %6d %6d %6.1f%%" % (("all",) + share(list(lines))))

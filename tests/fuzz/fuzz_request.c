@@ -70,22 +70,25 @@ static void start(void)
 {
     struct justalock_error err = {.text = ""};
     char dir[64];
+    struct server_options o = {.state = dir};
+    struct listener l = {.is_tls = false};
     sigset_t set;
-    int fd;
 
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
     (void)sigaddset(&set, SIGPIPE);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     require(mkdtemp(folder) != NULL);
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket",
                    folder);
     (void)snprintf(dir, sizeof(dir), "%s/s", folder);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    require(fd >= 0 &&
-            bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-            listen(fd, 64) == 0);
-    if (server_new(dir, &fd, 1, &server, &err) != JUSTALOCK_OK) {
+    l.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    require(l.fd >= 0 &&
+            bind(l.fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+            listen(l.fd, 64) == 0);
+    if (server_new(&o, &l, 1, &server, &err) != JUSTALOCK_OK) {
         fprintf(stderr, "%s\n", err.text);
         abort();
     }
