@@ -69,9 +69,9 @@ static void stop(void)
 static void start(void)
 {
     struct justalock_error err = {.text = ""};
-    char dir[64];
-    struct server_options o = {.state = dir};
-    struct listener l = {.is_tls = false};
+    static char dir[64]; /* the server keeps these three */
+    static struct server_options o = {.state = dir};
+    static struct listener l;
     sigset_t set;
 
     (void)sigemptyset(&set);
