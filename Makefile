@@ -338,6 +338,13 @@ uninstall:
 	for c in $(PROGRAM_NAMES); do rm -f $(DESTDIR)$(bashcompdir)/$$c $(DESTDIR)$(fishcompdir)/$$c.fish; done
 	for m in $(MAN); do rm -f $(DESTDIR)$(mandir)/man$${m##*.}/$$(basename $$m); done
 
+# ---- packages -----------------------------------------------------------------
+
+.PHONY: deb
+deb:
+	packaging/deps package
+	B=$(B) packaging/build-deb
+
 .PHONY: help
 help:
 	@echo 'make             build everything into $(B)/'
@@ -353,6 +360,7 @@ help:
 	@echo 'make bench       ratios to flock, etcdctl, etcd (installs etcd)'
 	@echo 'make install     DESTDIR= prefix=/usr sysconfdir=/etc slurmdir=...'
 	@echo 'make spank       the Slurm plugin alone; install-spank; SLURM_PREFIX=/opt/slurm'
+	@echo 'make deb         Debian packages, into $(B)/deb'
 	@echo 'make format      clang-format over all sources'
 	@echo 'variables        B=$(B) CC=$(CC) WERROR=1 SAN=address,undefined'
 
