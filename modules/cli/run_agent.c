@@ -21,6 +21,8 @@
 #define AGAIN_MS  100   /* between two tries to reach a restarted agent */
 #define GONE_MS   10000 /* an agent that does not come back */
 
+#define START_AGAIN (-4) /* of start() */
+
 struct agent_run {
     struct run_base *base;
     const struct run_options *o;
@@ -205,7 +207,11 @@ static int wait_for_lock(struct agent_run *r, struct wire_msg *m)
 /* ---- the command
  * ------------------------------------------------------------------ */
 
-/* The child waits at its gate: put it under the lock, then let it go. */
+/*
+ * The child waits at its gate: put it under the lock, then let it go. -1: it
+ * runs; START_AGAIN: the agent went meanwhile (it is being restarted) and
+ * nothing has run: to be asked again; else the code.
+ */
 static int start(struct agent_run *r, const struct wire_msg *granted)
 {
     struct child_how how = {.argv = r->o->argv,
@@ -237,6 +243,10 @@ static int start(struct agent_run *r, const struct wire_msg *granted)
     }
     child_drop(&r->child);
     (void)waitpid(r->child.pid, NULL, 0); /* it ends at its closed gate */
+    if (st == JUSTALOCK_NET) {
+        lose_agent(r);
+        return START_AGAIN;
+    }
     cli_say("%s was not started: %s", r->o->argv[0],
             st == JUSTALOCK_OK ? m.text : err.text);
     return st == JUSTALOCK_OK ? code_of(r, m.verdict) : CLI_LOCAL;
@@ -368,15 +378,16 @@ int run_agent(struct run_base *b, bool *ret_alone)
         *ret_alone = st == JUSTALOCK_NET && r.o->socket == NULL;
         return *ret_alone ? CLI_NET : cli_fail(&err, st);
     }
-    code = wait_for_lock(&r, &m);
-    if (code == -2)
-        *ret_alone = true;
+    do {
+        code = wait_for_lock(&r, &m);
+        if (code == -2)
+            *ret_alone = true;
+        if (code == -1)
+            code = start(&r, &m);
+    } while (code == START_AGAIN);
     if (code == -1) {
-        code = start(&r, &m);
-        if (code == -1) {
-            run(&r);
-            code = end(&r);
-        }
+        run(&r);
+        code = end(&r);
     }
     if (r.fd >= 0)
         (void)close(r.fd);
