@@ -232,7 +232,7 @@ check:
 
 # Test programs that are not unit tests: helpers of the shell tests.
 PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/faults/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
-SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/faults/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/docs.sh tests/install.sh tests/sanitizers.sh tests/model.sh tests/fuzz.sh tests/mutants.sh)
+SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/faults/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/docs.sh tests/install.sh tests/sanitizers.sh tests/model.sh tests/fuzz.sh tests/mutants.sh tests/packages/debian.sh)
 # They begin first, so that none is waited for alone at the end.
 LONG_TESTS := tests/sanitizers.sh tests/fuzz.sh tests/model.sh tests/mutants.sh $(wildcard tests/slurm/faults*.sh tests/pam/programs.sh)
 EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
@@ -251,6 +251,7 @@ check-style:
 # More than tests/sanitizers.sh, which is part of the check, runs of it.
 check-asan: all
 	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/docs.sh tests/fuzz.sh tests/install.sh tests/model.sh tests/mutants.sh tests/slurm/% tests/pam/% tests/cluster/%,$(SHELL_TESTS))" \
+	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/docs.sh tests/install.sh tests/packages/% tests/slurm/% tests/pam/% tests/cluster/%,$(SHELL_TESTS))" \
 	    tests/lib/run-tests tests/sanitizers.sh
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
@@ -340,10 +341,13 @@ uninstall:
 
 # ---- packages -----------------------------------------------------------------
 
-.PHONY: deb
+.PHONY: deb check-deb
 deb:
 	packaging/deps package
 	B=$(B) packaging/build-deb
+check-deb: deb
+	packaging/deps check-deb
+	B=$(B) TEST_TIMEOUT=1800 tests/lib/run-tests $(addprefix tests/packages/,debian.sh upgrade.sh deb.sh)
 
 .PHONY: help
 help:
@@ -361,6 +365,7 @@ help:
 	@echo 'make install     DESTDIR= prefix=/usr sysconfdir=/etc slurmdir=...'
 	@echo 'make spank       the Slurm plugin alone; install-spank; SLURM_PREFIX=/opt/slurm'
 	@echo 'make deb         Debian packages, into $(B)/deb'
+	@echo 'make check-deb   those, by lintian, piuparts, autopkgtest, an upgrade'
 	@echo 'make format      clang-format over all sources'
 	@echo 'variables        B=$(B) CC=$(CC) WERROR=1 SAN=address,undefined'
 
