@@ -11,9 +11,16 @@
 #   in_node NAME COMMAND..  as root in it
 #   node_off NAME           a clean poweroff; node_cut: its power
 #
+# Several on one network:
+#   node_net                before all: a bridge of this namespace
+#   node_make NAME ADDRESS  a node with that address (/24) on it, and no build
+#   node_start NAME         boots it and does not wait; node_wait NAME does
+#   node_link NAME up|down  its network cable
+#
 # The tree under them all is made once, in $B/node, and never changed.
 
-NODE_PACKAGES=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,sudo,procps,iproute2,libcurl4,libjson-c5,libnettle8,libseccomp2,libmicrohttpd12,libsqlite3-0
+NODE_PACKAGES=systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,openssh-client,sudo,procps,iproute2,libcurl4,libjson-c5,libnettle8,libseccomp2,libmicrohttpd12,libsqlite3-0,munge,slurmctld,slurmd,slurm-client,libfaketime
+NODE_BRIDGE=jl0
 
 node_skip() {
     skip "$0" "$1"
@@ -42,22 +49,28 @@ node_private() { # SCRIPT ARG...
     wait $node_pid
     node_rc=$?
     rmdir "$node_dir"
+    # The last of the processes may still be leaving.
+    wait_for 5 node_no_cgroups "${node_dir##*.}"
     exit $node_rc
 }
 
-node_base() { # once, by the first of those that run beside each other
+# One at a time: tests run side by side.
+node_base() {
     mkdir -p "${B:-build}"
-    flock "${B:-build}/node.lock" sh -c '. "$1"; node_base_make' sh \
-        tests/lib/node.sh
+    (
+        flock 9
+        [ "$(cat "${B:-build}/node/etc/node-packages" 2>/dev/null)" = \
+            "$NODE_PACKAGES" ] || node_debootstrap
+    ) 9>"${B:-build}/node.lock"
 }
-node_base_make() {
-    [ ! -e "${B:-build}/node/etc/debian_version" ] || return 0
-    rm -rf "${B:-build}/node.new"
+node_debootstrap() {
+    rm -rf "${B:-build}/node.new" "${B:-build}/node"
     echo "# making a Debian tree, once" >&2
     PATH=$PATH:/usr/sbin:/sbin debootstrap --variant=minbase \
         --include=$NODE_PACKAGES bookworm "${B:-build}/node.new" \
         >"${B:-build}/node.log" 2>&1 || return 1
     rm -f "${B:-build}"/node.new/etc/ssh/ssh_host_*
+    echo $NODE_PACKAGES >"${B:-build}/node.new/etc/node-packages"
     mv "${B:-build}/node.new" "${B:-build}/node"
 }
 
@@ -77,8 +90,27 @@ node_end() {
     wait
 }
 
+# Where a systemd makes its cgroups, here: each node gets one of its own below,
+# so that they see nothing of each other and leave nothing behind.
+node_cgroups() {
+    awk '/ - cgroup2 / || / - cgroup .*name=systemd/ { print $5 }' \
+        /proc/self/mountinfo
+}
+node_no_cgroups() { # SUFFIX
+    node_cgroups | while read -r node_cg; do
+        [ ! -d "$node_cg/justalock-node-$1" ] ||
+            find "$node_cg/justalock-node-$1" -depth -type d \
+                -exec rmdir {} + 2>/dev/null || exit 1
+    done
+}
+
+node_net() {
+    ip link add $NODE_BRIDGE type bridge && ip link set $NODE_BRIDGE up
+}
+node_link() { ip link set "vb-$1" "$2"; }
+
 # The files of a node before it boots: $T/NAME/root.
-node_make() { # NAME
+node_make() { # NAME [ADDRESS]
     mkdir -p "$T/$1/up" "$T/$1/work" "$T/$1/root"
     mount -t overlay overlay -o \
         "lowerdir=$B/node,upperdir=$T/$1/up,workdir=$T/$1/work" "$T/$1/root" ||
@@ -86,18 +118,42 @@ node_make() { # NAME
     echo "$1" >"$T/$1/root/etc/hostname"
     # The tree under it has none, and sshd does not start without.
     chroot "$T/$1/root" ssh-keygen -A >/dev/null
+    [ -n "${2:-}" ] || {
+        echo "--bind-ro=$B:/opt/justalock" >"$T/$1/options"
+        return
+    }
+    echo "--network-bridge=$NODE_BRIDGE" >"$T/$1/options"
+    cat >"$T/$1/root/etc/systemd/network/10-host0.network" <<END
+[Match]
+Name=host0
+[Network]
+Address=$2/24
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+END
+    systemctl -q --root="$T/$1/root" enable systemd-networkd 2>/dev/null
 }
 
 node_boot() { # NAME [OPTION...]
+    node_start "$@" && node_wait "$1"
+}
+node_start() { # NAME [OPTION...]
     node_name=$1
     shift
     [ -d "$T/$node_name/root" ] || node_make "$node_name" || return 1
-    systemd-nspawn -q -D "$T/$node_name/root" -b --register=no --keep-unit \
-        --link-journal=no -M "$node_name" --bind-ro="$B:/opt/justalock" "$@" \
+    # shellcheck disable=SC2046,SC2016
+    sh -c 'for cg in $1; do
+            d=$cg/justalock-node-${2##*.}/$3
+            mkdir -p "$d" && echo 0 >"$d/cgroup.procs" || exit
+        done
+        shift 3
+        exec "$@"' sh "$(node_cgroups)" "$T" "$node_name" \
+        systemd-nspawn -q -D "$T/$node_name/root" -b --register=no --keep-unit \
+        --link-journal=no -M "$node_name" $(cat "$T/$node_name/options") "$@" \
         </dev/null >>"$T/$node_name.log" 2>&1 &
     echo $! >"$T/$node_name/nspawn"
-    wait_for 60 node_runs "$node_name"
 }
+node_wait() { wait_for 60 node_runs "$1"; }
 # Its first process, as we count.
 node_leader() {
     node_p=$(cat "$T/$1/nspawn")
