@@ -227,14 +227,14 @@ demo:
 	B=$(B) tests/demo.sh
 check:
 	packaging/deps test
-	$(MAKE) all unit programs
+	$(MAKE) all unit programs $(B)/deb/done
 	$(MAKE) check-run
 
 # Test programs that are not unit tests: helpers of the shell tests.
 PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/faults/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
 SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/faults/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/docs.sh tests/install.sh tests/sanitizers.sh tests/model.sh tests/fuzz.sh tests/mutants.sh tests/packages/debian.sh)
 # They begin first, so that none is waited for alone at the end.
-LONG_TESTS := tests/sanitizers.sh tests/fuzz.sh tests/model.sh tests/mutants.sh $(wildcard tests/slurm/faults*.sh tests/pam/programs.sh)
+LONG_TESTS := tests/sanitizers.sh tests/fuzz.sh tests/model.sh tests/mutants.sh $(wildcard tests/cluster/*.sh tests/slurm/faults*.sh tests/pam/programs.sh)
 EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
 .PHONY: programs check-run check-style check-asan
 programs: $(PROGRAMS) $(EXAMPLES)
@@ -248,10 +248,15 @@ check-run: all unit programs
 	B=$(B) tests/lib/run-tests tests/lib/check-style $(LONG_TESTS) $(filter-out $(LONG_TESTS),$(SHELL_TESTS)) $(UNIT)
 check-style:
 	tests/lib/run-tests tests/lib/check-style
+# Machines that boot, with the packages.
+.PHONY: check-cluster
+check-cluster:
+	packaging/deps test
+	$(MAKE) all programs $(B)/deb/done
+	B=$(B) tests/lib/run-tests $(wildcard tests/cluster/*.sh)
 # More than tests/sanitizers.sh, which is part of the check, runs of it.
 check-asan: all
-	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/docs.sh tests/fuzz.sh tests/install.sh tests/model.sh tests/mutants.sh tests/slurm/% tests/pam/% tests/cluster/%,$(SHELL_TESTS))" \
-	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/docs.sh tests/install.sh tests/packages/% tests/slurm/% tests/pam/% tests/cluster/%,$(SHELL_TESTS))" \
+	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/docs.sh tests/fuzz.sh tests/install.sh tests/model.sh tests/mutants.sh tests/packages/% tests/slurm/% tests/pam/% tests/cluster/%,$(SHELL_TESTS))" \
 	    tests/lib/run-tests tests/sanitizers.sh
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
@@ -348,6 +353,9 @@ deb:
 check-deb: deb
 	packaging/deps check-deb
 	B=$(B) TEST_TIMEOUT=1800 tests/lib/run-tests $(addprefix tests/packages/,debian.sh upgrade.sh deb.sh)
+$(B)/deb/done: $(shell find common modules config packaging -type f) Makefile
+	$(MAKE) deb
+	@touch $@
 
 .PHONY: help
 help:
@@ -356,6 +364,7 @@ help:
 	@echo 'make check       install what is missing, build, run all tests'
 	@echo 'make faults      the fault tests for minutes, figures to $(B)/faults.md; SECONDS= SEED='
 	@echo 'make check-unit  the unit tests alone'
+	@echo 'make check-cluster  three machines that boot, with the packages'
 	@echo 'make check-style layering, banned calls, format, manuals'
 	@echo 'make check-asan  all that runs under sanitizers; make check has part of it'
 	@echo 'make check-fuzz  each fuzz target for FUZZ_SECONDS (clang)'
