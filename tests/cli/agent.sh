@@ -103,6 +103,18 @@ is "g: its status comes through" $? 143
 wait $next
 is "g: the next one runs" "$? $(ls "$T/g.next")" "0 $T/g.next"
 
+# ---- the agent goes away after its word, before the command is started
+strace -qq -o "$T/trace" -e trace=clone,clone3 -e inject=clone,clone3:delay_enter=2s \
+    "$J" run --socket /run/agent.sock s touch "$T/s.done" 2>"$T/err" &
+holder=$!
+ok "s: held, not started" wait_for 10 is_held s
+guard=$(agent_pid guard)
+kill -KILL "$guard"
+wait $holder
+is "s: started all the same, by the next guard" "$? $(cat "$T/err") $(ls "$T/s.done")" "0  $T/s.done"
+ok "s: the delay was there" grep -q DELAYED "$T/trace"
+ok "s: free" wait_for 10 is_free s
+
 # ---- the loss
 "$J" run --socket /run/agent.sock l "$T/ticks" "$T/l.ticks" deaf 2>"$T/err" &
 holder=$!
