@@ -48,10 +48,17 @@ wait "$(cat "$T/n1/nspawn")"
 ok "the node boots again" node_boot n1
 
 # ---- the head does ---------------------------------------------------------------
-job n2 --lock=slow "$W 0" >/dev/null
+kept=$(job n2 --lock=slow "$W 0")
 login bob@n2 n1 "$W 0"
 ok "a job and a login on n2 work" wait_for 30 started 7
 ok "n1 has its way to the server" wait_for 40 on n1 timeout 3 justalock run -n up true
+# slurmctld writes within seconds, and forgets what it has not written.
+touch "$T/history/mark"
+on n2 scontrol update "JobId=$kept" Comment=kept
+written() {
+    on head find /var/lib/slurm/slurmctld/job_state -newer /history/mark | grep -q .
+}
+ok "Slurm has the job on disk" wait_for 30 written
 held='[.locks[] | select(.held) | .token] | sort | @csv'
 before=$(server_says "$held")
 for lock in slow long; do
