@@ -66,11 +66,12 @@ BASE    := error clock buf log parse file
 MODULE  := error clock buf parse wire agent_client
 CONFIG  := config config_text config_report config_schema config_value config_check config_name config_policy config_users config_show
 COMMON  := $(BASE) notify id secret lease $(CONFIG) keeper_wire keeper_spawn wire agent_client
-NETWORK := transfer transfer_easy transfer_name transfer_loop service service_view keeper keeper_ask keeper_give keeper_query keeper_gate keeper_timer
+TRANSFER := transfer transfer_easy transfer_name transfer_loop
+NETWORK := $(TRANSFER) service service_view keeper keeper_ask keeper_give keeper_query keeper_gate keeper_timer
 LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
 LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse
 
-SERVER  := http http_pass http_mhd http_request http_head http_access http_answer request_guard listen tls access access_read table table_queue table_share table_time table_tomb table_view store_sqlite store_sqlite_open store_folder pages
+SERVER  := http http_lead http_pass http_mhd http_request http_head http_access http_answer request_guard listen tls access access_read table table_queue table_share table_time table_tomb table_view store etcd store_etcd store_etcd_rows store_sqlite store_sqlite_open store_folder pages
 AGENT_PURE := proc deadlines work work_cgroup record watch_rows
 AGENT   := $(AGENT_PURE) watch watch_children guard guard_ask guard_command \
            guard_conn guard_hold guard_event guard_job guard_keeper guard_list guard_locks \
@@ -125,9 +126,9 @@ $(B)/bin/justalock-agent: $(call objs,modules/agent/main) $(agent_objs) $(B)/lib
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $^ $(JSON_L) $(NETTLE_L)
 
-$(B)/bin/justalock-server: $(call objs,modules/server/main) $(server_objs) $(B)/libcommon.a
+$(B)/bin/justalock-server: $(call objs,modules/server/main) $(server_objs) $(call objs,$(addprefix common/,$(TRANSFER))) $(B)/libcommon.a
 	@mkdir -p $(@D)
-	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $^ $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $^ $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L)
 
 $(B)/lib/libjustalock.so.1: $(library_objs) common/libjustalock.map
 	@mkdir -p $(@D)
@@ -194,10 +195,10 @@ $(B)/fuzz_pam_options: $(call objs,modules/pam/pam_options)
 $(B)/fuzz_pam_socket: $(call objs,modules/pam/pam_session)
 $(B)/fuzz_slurm_options: $(call objs,modules/slurm/spank_options)
 $(B)/fuzz_slurm_socket: $(call objs,modules/slurm/spank_wait)
-$(B)/fuzz_request $(B)/fuzz_server_state: $(server_objs)
+$(B)/fuzz_request $(B)/fuzz_server_state: $(server_objs) $(call objs,$(addprefix common/,$(TRANSFER)))
 FUZZ_LDFLAGS_pam_socket := -Wl,--wrap=agent_connect
-FUZZ_LDFLAGS_request := $(MHD_L) $(SQLITE_L)
-FUZZ_LDFLAGS_server_state := $(MHD_L) $(SQLITE_L)
+FUZZ_LDFLAGS_request := $(CURL_L) $(MHD_L) $(SQLITE_L)
+FUZZ_LDFLAGS_server_state := $(CURL_L) $(MHD_L) $(SQLITE_L)
 
 .PHONY: fuzz fuzz-programs check-fuzz
 fuzz-programs: $(addprefix $(B)/,$(FUZZ))

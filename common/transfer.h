@@ -34,7 +34,8 @@ struct transfer_request {
     const char *headers[TRANSFER_HEADERS_MAX]; /* "Name: value", up to NULL */
     const void *body;
     size_t body_len;
-    int64_t limit_ms; /* for all of it, name lookup included */
+    int64_t limit_ms;  /* for all of it, name lookup included */
+    size_t answer_max; /* of the answer's body; 0: TRANSFER_BODY_MAX */
     bool is_wait;
     bool fresh; /* on no connection that is there already */
 };

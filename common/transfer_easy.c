@@ -185,7 +185,8 @@ enum justalock_status transfer_easy_init(struct transfer *t,
     CURLcode rc;
 
     buf_init(&t->head, TRANSFER_HEAD_MAX);
-    buf_init(&t->body, TRANSFER_BODY_MAX);
+    buf_init(&t->body,
+             request->answer_max > 0 ? request->answer_max : TRANSFER_BODY_MAX);
     if (request->limit_ms < 1 || request->limit_ms > TRANSFER_LIMIT_MAX)
         return error_set(err, JUSTALOCK_ARG,
                          "a request may take 1 to %lld ms, not %" PRId64,

@@ -35,6 +35,8 @@ bool server_is_dirty(const struct server *s)
     size_t len;
     bool is_whole;
 
+    if (s->is_leading)
+        return true; /* no answer before the proof that it is so */
     (void)lock_changes(s->table, &len, &is_whole);
     return len > 0 || !is_whole || s->pass != NULL;
 }
@@ -43,7 +45,8 @@ bool server_is_serving(struct server *s, int64_t now_ms)
 {
     struct justalock_error err;
 
-    if (s->is_failed || s->is_stopping)
+    if (s->is_failed || s->is_stopping ||
+        (store_shared(s->store) != NULL && !s->is_leading))
         return false;
     if (s->quiet_until_ms == 0)
         return true;
@@ -161,6 +164,8 @@ static int sleep_ms(struct server *s, int64_t next_ms, int64_t most_ms)
         ms = s->retry_ms - now_ms < most_ms ? s->retry_ms - now_ms : most_ms;
     if (s->accept_ms != 0 && s->accept_ms - now_ms < ms)
         ms = s->accept_ms - now_ms;
+    if (s->tick_ms != INT64_MAX && s->tick_ms - now_ms < ms)
+        ms = s->tick_ms - now_ms;
     ms = server_mhd_ms(s, ms);
     return ms < 0 ? 0 : (int)(ms < 60000 ? ms : 60000);
 }
@@ -172,6 +177,7 @@ static int64_t pass(struct server *s, bool *ret_resumed)
 
     int64_t now_ms;
 
+    server_follow_store(s);
     server_run_mhd(s);
     now_ms = clock_raw_ms();
     if (s->accept_ms != 0 && now_ms >= s->accept_ms) {
@@ -181,7 +187,7 @@ static int64_t pass(struct server *s, bool *ret_resumed)
     if (server_may_write(s, now_ms)) {
         if (s->is_failed)
             server_reload(s);
-        else
+        else if (store_shared(s->store) == NULL || s->is_leading)
             next = lock_run(s->table, now_ms);
     }
     return server_end_pass(s, now_ms, next, ret_resumed);
@@ -242,12 +248,24 @@ enum justalock_status server_add_source(struct server *s, struct source *src,
     return JUSTALOCK_OK;
 }
 
+/* Nothing is known before it leads. */
+static enum justalock_status start_shared(struct server *s,
+                                          struct justalock_error *err)
+{
+    s->figures.start_wall_s = clock_wall_s();
+    s->table = lock_table_new(request_woken, s, 0);
+    return s->table != NULL ? JUSTALOCK_OK : error_nomem(err);
+}
+
 static enum justalock_status start_state(struct server *s, const char *dir,
                                          struct justalock_error *err)
 {
     struct store_found found;
-    enum justalock_status st = store_open(dir, &s->store, &found, err);
+    enum justalock_status st =
+        store_open(dir, &s->options->etcd, &s->store, &found, err);
 
+    if (st == JUSTALOCK_OK && store_shared(s->store) != NULL)
+        return start_shared(s, err);
     if (st == JUSTALOCK_OK)
         st = server_load(s, found.last_token, err);
     if (st == JUSTALOCK_PROTO) {

@@ -6,6 +6,7 @@
 #ifndef SERVER_HTTP_H
 #define SERVER_HTTP_H
 
+#include "etcd.h"
 #include "listen.h"
 #include "tls.h"
 
@@ -14,7 +15,8 @@
 struct server;
 
 struct server_options {
-    const char *state;    /* folder */
+    const char *state; /* folder, or etcd://... */
+    struct etcd_files etcd;
     struct tls_files tls; /* cert NULL: no TLS */
     const char *access;   /* who may do what over TLS; with TLS: not NULL */
 };

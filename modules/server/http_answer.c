@@ -109,6 +109,19 @@ static void retry_after(const struct request *r, struct MHD_Response *m)
     header(m, "Retry-After", text);
 }
 
+/* Who answers, where it could be one of several. */
+static void shared_headers(const struct server *s, struct MHD_Response *m)
+{
+    const struct store_shared *shared = store_shared(s->store);
+    char epoch[24];
+
+    if (shared == NULL || !s->is_leading)
+        return;
+    (void)snprintf(epoch, sizeof(epoch), "%" PRIu64, shared->epoch);
+    header(m, "Justalock-Service", shared->service);
+    header(m, "Justalock-Epoch", epoch);
+}
+
 mhd_result answer_send(struct request *r)
 {
     struct MHD_Response *m = make(r);
@@ -119,6 +132,7 @@ mhd_result answer_send(struct request *r)
         return MHD_NO; /* closes the connection: no answer is no promise */
     r->server->figures.requests[r->method][pages_code(r->status)]++;
     header(m, "Justalock-Features", FEATURES);
+    shared_headers(r->server, m);
     if (r->route == ROUTE_LOCK && r->reason == NULL)
         lock_headers(r, m);
     if (type != NULL)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * http_inner.h - what http.c (the loop), http_mhd.c (libmicrohttpd's start and
- * end), http_request.c (one request), http_head.c, http_access.c and
- * http_answer.c (parts of it) share. For nobody else.
+ * http_inner.h - what http.c (the loop), http_lead.c, http_mhd.c
+ * (libmicrohttpd's start and end), http_request.c (one request), http_head.c,
+ * http_access.c and http_answer.c (parts of it) share. For nobody else.
  */
 #ifndef SERVER_HTTP_INNER_H
 #define SERVER_HTTP_INNER_H
@@ -96,6 +96,8 @@ struct server {
     int64_t quiet_until_ms; /* no grants before; 0: none to wait for */
     int64_t retry_ms;       /* a commit failed: no other before; 0: none did */
     bool is_failed;         /* and the state could not be read again */
+    bool is_leading;        /* of a shared store: active, and it is loaded */
+    int64_t tick_ms;        /* when a shared store wants its turn */
     int64_t commit_ms;      /* it waits for confirmations until; 0: not */
     size_t offers_before;   /* open at the last commit */
     int64_t accept_ms;      /* a connection could not be taken: none before */
@@ -155,6 +157,16 @@ int64_t server_end_pass(struct server *s, int64_t now_ms, int64_t next_ms,
                         bool *ret_resumed);
 /* false: a commit has just failed, what needs one is refused with 503. */
 bool server_may_write(const struct server *s, int64_t now_ms);
+
+/* What waits and what is decided is answered 503: none of it may leave as it
+ * is. */
+void server_fail_pass(struct server *s);
+
+/* http_lead.c: become the server that answers, or stop being it, as a shared
+ * store says. */
+void server_follow_store(struct server *s);
+/* Another one may answer now: nothing that is known here counts. */
+void server_lose_lead(struct server *s);
 
 /* http.c: have fd looked at by the loop. */
 enum justalock_status server_add_source(struct server *s, struct source *src,

@@ -15,21 +15,32 @@
 
 /* ---- state ---- */
 
+struct loading {
+    struct lock_table *table;
+    int64_t extra_ms; /* see store_shared */
+};
+
 static enum justalock_status load_row(void *arg, const struct lock_row *row,
                                       bool is_tomb)
 {
-    return lock_load(arg, row, is_tomb, clock_raw_ms());
+    const struct loading *l = arg;
+
+    return lock_load(l->table, row, is_tomb, clock_raw_ms() + l->extra_ms);
 }
 
 enum justalock_status server_load(struct server *s, uint64_t last_token,
                                   struct justalock_error *err)
 {
+    const struct store_shared *shared = store_shared(s->store);
     struct lock_table *t = lock_table_new(request_woken, s, last_token);
+    struct loading l = {.table = t};
     enum justalock_status st;
 
     if (t == NULL)
         return error_nomem(err);
-    st = store_load(s->store, load_row, t, err);
+    if (shared != NULL)
+        l.extra_ms = shared->extra_s * 1000LL;
+    st = store_load(s->store, load_row, &l, err);
     if (st != JUSTALOCK_OK) {
         lock_table_free(t);
         return st;
@@ -41,9 +52,7 @@ enum justalock_status server_load(struct server *s, uint64_t last_token,
     return JUSTALOCK_OK;
 }
 
-/* The answers of this pass rest on what is not on disk: none may leave. What
- * waits is asked again, too, since the table is read anew. */
-static void fail_pass(struct server *s)
+void server_fail_pass(struct server *s)
 {
     struct request *r, *tmp;
 
@@ -91,6 +100,22 @@ bool server_may_write(const struct server *s, int64_t now_ms)
     return now_ms >= s->retry_ms;
 }
 
+static void commit_failed(struct server *s, const struct justalock_error *err)
+{
+    s->figures.commits_failed++;
+    if (store_shared(s->store) != NULL) {
+        store_step_down(s->store, err->text);
+        server_lose_lead(s);
+        return;
+    }
+    if (s->retry_ms == 0)
+        log_error("%s: until it can be, what is held is kept, and nothing is "
+                  "granted",
+                  err->text);
+    server_fail_pass(s);
+    server_reload(s);
+}
+
 static void commit(struct server *s)
 {
     struct justalock_error err;
@@ -101,7 +126,8 @@ static void commit(struct server *s)
     const struct lock_change *c = lock_changes(s->table, &len, &is_whole);
     enum justalock_status st = JUSTALOCK_OK;
 
-    if (len == 0 && is_whole)
+    /* Of a shared store, an answer without a change takes a proof, too. */
+    if (len == 0 && is_whole && !(s->is_leading && s->pass != NULL))
         return;
     (void)clock_gettime(CLOCK_MONOTONIC, &a);
     if (!is_whole)
@@ -123,13 +149,7 @@ static void commit(struct server *s)
         s->retry_ms = 0;
         return;
     }
-    s->figures.commits_failed++;
-    if (s->retry_ms == 0)
-        log_error("%s: until it can be, what is held is kept, and nothing is "
-                  "granted",
-                  err.text);
-    fail_pass(s);
-    server_reload(s);
+    commit_failed(s, &err);
 }
 
 /* Returns whether there was any. */

@@ -20,7 +20,8 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 64, EXIT_CONFIG = 78 };
 
 static const char help[] =
     "usage: justalock-server --listen ADDRESS:PORT|unix:PATH [--listen ...]\n"
-    "                        --state DIR [--tls-cert FILE --tls-key FILE\n"
+    "                        --state DIR|etcd://HOST:PORT[,...]\n"
+    "                        [--tls-cert FILE --tls-key FILE\n"
     "                        --access FILE [--client-ca FILE]]\n"
     "\n"
     "A lock service: the protocol of justalock.dev, with release, waiting,\n"
@@ -41,6 +42,12 @@ static const char help[] =
     "                    and is damaged: no locks are granted (503) for the\n"
     "                    longest lease it may have given (65535 s if that is\n"
     "                    unknown); the old database is kept beside it.\n"
+    "  --state etcd://HOST:PORT[,HOST:PORT...]\n"
+    "                    instead: several servers share this etcd, one of\n"
+    "                    them at a time answers, the others with 503\n"
+    "  --etcd-ca FILE, --etcd-cert FILE, --etcd-key FILE\n"
+    "                    speak TLS with etcd; PEM\n"
+    "  --etcd-user FILE  holds USER:PASSWORD for etcd\n"
     "  --verbose         log more\n"
     "  --help, --version\n"
     "\n"
@@ -75,6 +82,10 @@ static int read_options(int argc, char **argv, struct options *o)
     static const struct option names[] = {
         {"listen", required_argument, NULL, 'l'},
         {"state", required_argument, NULL, 's'},
+        {"etcd-ca", required_argument, NULL, 'A'},
+        {"etcd-cert", required_argument, NULL, 'B'},
+        {"etcd-key", required_argument, NULL, 'K'},
+        {"etcd-user", required_argument, NULL, 'U'},
         {"tls-cert", required_argument, NULL, 'c'},
         {"tls-key", required_argument, NULL, 'k'},
         {"access", required_argument, NULL, 'a'},
@@ -96,6 +107,18 @@ static int read_options(int argc, char **argv, struct options *o)
             break;
         case 's':
             o->server.state = optarg;
+            break;
+        case 'A':
+            o->server.etcd.ca = optarg;
+            break;
+        case 'B':
+            o->server.etcd.cert = optarg;
+            break;
+        case 'K':
+            o->server.etcd.key = optarg;
+            break;
+        case 'U':
+            o->server.etcd.user = optarg;
             break;
         case 'c':
             o->server.tls.cert = optarg;

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum justalock_status store_db_error(const struct store *s,
+enum justalock_status store_db_error(const struct sqlite_store *s,
                                      struct justalock_error *err,
                                      const char *what)
 {
@@ -15,7 +15,7 @@ enum justalock_status store_db_error(const struct store *s,
                      s->db != NULL ? sqlite3_errmsg(s->db) : "no memory");
 }
 
-bool store_step(struct store *s, enum statement which)
+bool store_step(struct sqlite_store *s, enum statement which)
 {
     int rc = sqlite3_step(s->st[which]);
 
@@ -23,7 +23,7 @@ bool store_step(struct store *s, enum statement which)
     return rc == SQLITE_DONE;
 }
 
-bool store_put_meta(struct store *s, const char *key, int64_t value)
+bool store_put_meta(struct sqlite_store *s, const char *key, int64_t value)
 {
     sqlite3_stmt *st = s->st[S_META];
 
@@ -72,9 +72,10 @@ static bool read_row(sqlite3_stmt *st, bool is_tomb, struct lock_row *row)
     return copy_column(st, 4, row->label, JUSTALOCK_LABEL_MAX, &len);
 }
 
-static enum justalock_status load_table(struct store *s, const char *text,
-                                        bool is_tomb, store_row_fn *fn,
-                                        void *arg, struct justalock_error *err)
+static enum justalock_status load_table(struct sqlite_store *s,
+                                        const char *text, bool is_tomb,
+                                        store_row_fn *fn, void *arg,
+                                        struct justalock_error *err)
 {
     sqlite3_stmt *st = NULL;
     struct lock_row row;
@@ -102,9 +103,10 @@ static enum justalock_status load_table(struct store *s, const char *text,
                              : store_db_error(s, err, "cannot read");
 }
 
-enum justalock_status store_load(struct store *s, store_row_fn *fn, void *arg,
-                                 struct justalock_error *err)
+enum justalock_status sqlite_load(struct store *base, store_row_fn *fn,
+                                  void *arg, struct justalock_error *err)
 {
+    struct sqlite_store *s = sqlite_of(base);
     enum justalock_status st;
 
     st = load_table(s,
@@ -128,7 +130,7 @@ static bool bind_key(sqlite3_stmt *st, const struct lock_row *r, bool client)
                                          SQLITE_STATIC) == SQLITE_OK);
 }
 
-static bool apply(struct store *s, const struct lock_change *c)
+static bool apply(struct sqlite_store *s, const struct lock_change *c)
 {
     const struct lock_row *r = &c->row;
     sqlite3_stmt *st;
@@ -158,11 +160,12 @@ static bool apply(struct store *s, const struct lock_change *c)
     return false;
 }
 
-enum justalock_status store_commit(struct store *s,
-                                   const struct lock_change *changes,
-                                   size_t len, uint64_t last_token,
-                                   struct justalock_error *err)
+enum justalock_status sqlite_commit(struct store *base,
+                                    const struct lock_change *changes,
+                                    size_t len, uint64_t last_token,
+                                    struct justalock_error *err)
 {
+    struct sqlite_store *s = sqlite_of(base);
     unsigned longest = s->folder.longest_s;
     enum justalock_status st;
     bool ok;
@@ -189,9 +192,11 @@ enum justalock_status store_commit(struct store *s,
     return JUSTALOCK_OK;
 }
 
-enum justalock_status store_end_quiet(struct store *s,
-                                      struct justalock_error *err)
+enum justalock_status sqlite_end_quiet(struct store *base,
+                                       struct justalock_error *err)
 {
+    struct sqlite_store *s = sqlite_of(base);
+
     if (!store_step(s, S_BEGIN) || !store_put_meta(s, "quiet_s", 0) ||
         !store_step(s, S_COMMIT))
         return store_db_error(s, err, "cannot end the quiet time");

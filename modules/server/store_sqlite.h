@@ -8,8 +8,8 @@
 
 #include <sqlite3.h>
 
-#include "store.h"
 #include "store_folder.h"
+#include "store_inner.h"
 
 enum statement {
     S_BEGIN,
@@ -23,17 +23,32 @@ enum statement {
     S_COUNT
 };
 
-struct store {
+struct sqlite_store {
+    struct store base;
     struct folder folder;
     sqlite3 *db;
     sqlite3_stmt *st[S_COUNT];
 };
 
-enum justalock_status store_db_error(const struct store *s,
+static inline struct sqlite_store *sqlite_of(struct store *base)
+{
+    return (struct sqlite_store *)base;
+}
+
+enum justalock_status sqlite_load(struct store *base, store_row_fn *fn,
+                                  void *arg, struct justalock_error *err);
+enum justalock_status sqlite_commit(struct store *base,
+                                    const struct lock_change *changes,
+                                    size_t len, uint64_t last_token,
+                                    struct justalock_error *err);
+enum justalock_status sqlite_end_quiet(struct store *base,
+                                       struct justalock_error *err);
+
+enum justalock_status store_db_error(const struct sqlite_store *s,
                                      struct justalock_error *err,
                                      const char *what);
 /* Run a prepared statement that yields nothing. */
-bool store_step(struct store *s, enum statement which);
-bool store_put_meta(struct store *s, const char *key, int64_t value);
+bool store_step(struct sqlite_store *s, enum statement which);
+bool store_put_meta(struct sqlite_store *s, const char *key, int64_t value);
 
 #endif

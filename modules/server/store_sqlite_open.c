@@ -41,13 +41,13 @@ static const char schema[] =
     " NULL, client BLOB NOT NULL, life_s INTEGER NOT NULL,"
     " PRIMARY KEY(lock, share, client)) WITHOUT ROWID;";
 
-static bool run(struct store *s, const char *text)
+static bool run(struct sqlite_store *s, const char *text)
 {
     return sqlite3_exec(s->db, text, NULL, NULL, NULL) == SQLITE_OK;
 }
 
 /* A number that one statement yields; -1 where it yields none. */
-static int64_t number(struct store *s, const char *text, const char *key)
+static int64_t number(struct sqlite_store *s, const char *text, const char *key)
 {
     sqlite3_stmt *st = NULL;
     int64_t n = -1;
@@ -61,7 +61,7 @@ static int64_t number(struct store *s, const char *text, const char *key)
     return n;
 }
 
-static int64_t meta(struct store *s, const char *key)
+static int64_t meta(struct sqlite_store *s, const char *key)
 {
     return number(s, "SELECT value FROM meta WHERE key=?1", key);
 }
@@ -70,7 +70,7 @@ static int64_t meta(struct store *s, const char *key)
 enum db_found { DB_WHOLE, DB_EMPTY, DB_DAMAGED, DB_FAILED };
 
 /* What failed: the database, or what it stands on, which may pass? */
-static enum db_found why_failed(const struct store *s)
+static enum db_found why_failed(const struct sqlite_store *s)
 {
     switch (s->db == NULL ? SQLITE_NOMEM : sqlite3_errcode(s->db) & 0xff) {
     case SQLITE_CORRUPT:
@@ -83,7 +83,7 @@ static enum db_found why_failed(const struct store *s)
     }
 }
 
-static enum db_found check(struct store *s)
+static enum db_found check(struct sqlite_store *s)
 {
     sqlite3_stmt *st = NULL;
     enum db_found found = DB_WHOLE;
@@ -99,7 +99,7 @@ static enum db_found check(struct store *s)
     return found;
 }
 
-static void db_close(struct store *s)
+static void db_close(struct sqlite_store *s)
 {
     for (int i = 0; i < S_COUNT; i++) {
         (void)sqlite3_finalize(s->st[i]);
@@ -109,7 +109,7 @@ static void db_close(struct store *s)
     s->db = NULL;
 }
 
-static bool prepare_all(struct store *s)
+static bool prepare_all(struct sqlite_store *s)
 {
     for (int i = 0; i < S_COUNT; i++)
         if (sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
@@ -118,7 +118,7 @@ static bool prepare_all(struct store *s)
     return true;
 }
 
-static bool connect_db(struct store *s, int flags)
+static bool connect_db(struct sqlite_store *s, int flags)
 {
     return sqlite3_open_v2(s->folder.db, &s->db, SQLITE_OPEN_READWRITE | flags,
                            NULL) == SQLITE_OK &&
@@ -133,7 +133,7 @@ static bool connect_db(struct store *s, int flags)
 }
 
 /* Open one that is there. */
-static enum db_found db_open(struct store *s)
+static enum db_found db_open(struct sqlite_store *s)
 {
     enum db_found found;
     int64_t version;
@@ -156,7 +156,7 @@ static enum db_found db_open(struct store *s)
 }
 
 /* Make a new one, or its tables, with a first content: whole or not at all. */
-static bool db_make(struct store *s, const char *content)
+static bool db_make(struct sqlite_store *s, const char *content)
 {
     return (s->db != NULL || connect_db(s, SQLITE_OPEN_CREATE)) &&
            run(s, "BEGIN IMMEDIATE") && run(s, schema) && run(s, content) &&
@@ -168,7 +168,7 @@ static bool db_make(struct store *s, const char *content)
  * The database is not to be trusted: keep it aside, begin a new one. Tokens
  * go on from the wall clock in 2^-20 s, which is more than were ever granted.
  */
-static enum justalock_status start_over(struct store *s, const char *why,
+static enum justalock_status start_over(struct sqlite_store *s, const char *why,
                                         struct store_found *found,
                                         struct justalock_error *err)
 {
@@ -200,7 +200,7 @@ static enum justalock_status start_over(struct store *s, const char *why,
 }
 
 /* Without a mark no server has served from here, so nothing was granted. */
-static enum justalock_status first_start(struct store *s,
+static enum justalock_status first_start(struct sqlite_store *s,
                                          struct store_found *found,
                                          struct justalock_error *err)
 {
@@ -210,7 +210,7 @@ static enum justalock_status first_start(struct store *s,
     return folder_mark(&s->folder, 0, err);
 }
 
-static void read_meta(struct store *s, struct store_found *found)
+static void read_meta(struct sqlite_store *s, struct store_found *found)
 {
     int64_t n = meta(s, "token");
 
@@ -226,7 +226,8 @@ static void read_meta(struct store *s, struct store_found *found)
                    "the quiet time after an earlier damage is not over");
 }
 
-static enum justalock_status open_db(struct store *s, struct store_found *found,
+static enum justalock_status open_db(struct sqlite_store *s,
+                                     struct store_found *found,
                                      struct justalock_error *err)
 {
     const struct folder *f = &s->folder;
@@ -263,16 +264,50 @@ static enum justalock_status open_db(struct store *s, struct store_found *found,
     return start_over(s, why, found, err);
 }
 
-enum justalock_status store_open(const char *dir, struct store **ret_store,
-                                 struct store_found *ret_found,
-                                 struct justalock_error *err)
+static enum justalock_status sqlite_abandon(struct store *base, const char *why,
+                                            struct store_found *ret_found,
+                                            struct justalock_error *err)
+{
+    struct store_found found = {0};
+    enum justalock_status st = start_over(sqlite_of(base), why, &found, err);
+
+    if (st == JUSTALOCK_OK)
+        *ret_found = found;
+    return st;
+}
+
+static void sqlite_close(struct store *base)
+{
+    struct sqlite_store *s = sqlite_of(base);
+    struct justalock_error err;
+
+    /* All that is in the log goes to the database before the mark goes; if
+     * that fails, both stay, and the next start reads the log. */
+    if (s->db != NULL && run(s, "PRAGMA wal_checkpoint(TRUNCATE)") &&
+        folder_set_running(&s->folder, false, &err) != JUSTALOCK_OK)
+        log_warn("%s", err.text);
+    db_close(s);
+    folder_close(&s->folder);
+    free(s);
+}
+
+static const struct store_ops sqlite_ops = {.load = sqlite_load,
+                                            .commit = sqlite_commit,
+                                            .close = sqlite_close,
+                                            .abandon = sqlite_abandon,
+                                            .end_quiet = sqlite_end_quiet};
+
+enum justalock_status sqlite_open(const char *dir, struct store **ret_store,
+                                  struct store_found *ret_found,
+                                  struct justalock_error *err)
 {
     struct store_found found = {.state = STORE_WHOLE};
-    struct store *s = calloc(1, sizeof(*s));
+    struct sqlite_store *s = calloc(1, sizeof(*s));
     enum justalock_status st;
 
     if (s == NULL)
         return error_nomem(err);
+    s->base.ops = &sqlite_ops;
     s->folder.lock_fd = -1;
     st = folder_open(&s->folder, dir, err);
     if (st == JUSTALOCK_OK)
@@ -289,35 +324,7 @@ enum justalock_status store_open(const char *dir, struct store **ret_store,
         free(s);
         return st;
     }
-    *ret_store = s;
+    *ret_store = &s->base;
     *ret_found = found;
     return JUSTALOCK_OK;
-}
-
-enum justalock_status store_abandon(struct store *s, const char *why,
-                                    struct store_found *ret_found,
-                                    struct justalock_error *err)
-{
-    struct store_found found = {0};
-    enum justalock_status st = start_over(s, why, &found, err);
-
-    if (st == JUSTALOCK_OK)
-        *ret_found = found;
-    return st;
-}
-
-void store_close(struct store *s)
-{
-    struct justalock_error err;
-
-    if (s == NULL)
-        return;
-    /* All that is in the log goes to the database before the mark goes; if
-     * that fails, both stay, and the next start reads the log. */
-    if (s->db != NULL && run(s, "PRAGMA wal_checkpoint(TRUNCATE)") &&
-        folder_set_running(&s->folder, false, &err) != JUSTALOCK_OK)
-        log_warn("%s", err.text);
-    db_close(s);
-    folder_close(&s->folder);
-    free(s);
 }

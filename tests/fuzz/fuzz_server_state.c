@@ -59,7 +59,8 @@ static void no_wake(void *arg, void *conn, const struct lock_answer *answer)
     abort(); /* nobody waits */
 }
 
-static bool load_row(void *arg, const struct lock_row *row, bool is_tomb)
+static enum justalock_status load_row(void *arg, const struct lock_row *row,
+                                      bool is_tomb)
 {
     return lock_load(arg, row, is_tomb, 1000);
 }
@@ -98,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     put("mark", mark, sizeof(mark) - 1);
     put("locks.db", data, size);
-    if (store_open(folder, &s, &found, &err) == JUSTALOCK_OK) {
+    if (store_open(folder, NULL, &s, &found, &err) == JUSTALOCK_OK) {
         require(found.state != STORE_FIRST || size == 0);
         check(s, &found);
         store_close(s);

@@ -97,7 +97,7 @@ static struct store *open_store(const char *name, struct store_found *found)
     struct justalock_error err = {.text = ""};
     struct store *s = NULL;
 
-    if (store_open(in_scratch(name), &s, found, &err) != JUSTALOCK_OK)
+    if (store_open(in_scratch(name), NULL, &s, found, &err) != JUSTALOCK_OK)
         fail_msg("%s", err.text);
     return s;
 }
@@ -301,7 +301,7 @@ static void test_other_version(void **state)
     (void)state;
     store_close(s);
     run_sql("version", "PRAGMA user_version=2");
-    assert_int_equal(store_open(in_scratch("version"), &s, &found, &err),
+    assert_int_equal(store_open(in_scratch("version"), NULL, &s, &found, &err),
                      JUSTALOCK_CONFIG);
     assert_non_null(strstr(err.text, "another version"));
     run_sql("version", "PRAGMA user_version=1; DROP TABLE released");
@@ -319,7 +319,8 @@ static enum justalock_status work_on(struct justalock_error *err)
     struct store_found found;
     struct store *s = NULL;
     struct rows rows = {.len = 0};
-    enum justalock_status st = store_open(in_scratch("short"), &s, &found, err);
+    enum justalock_status st =
+        store_open(in_scratch("short"), NULL, &s, &found, err);
 
     if (st != JUSTALOCK_OK)
         return st;

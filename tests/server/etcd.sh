@@ -1,0 +1,244 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Several servers over one etcd of three members: one answers, and when it is
+# stopped, killed, paused or cut off, another does, with all that was granted.
+
+. tests/lib/tap.sh
+. tests/lib/agent.sh
+. tests/lib/certs.sh
+for need in etcd etcdctl curl jq; do
+    command -v $need >/dev/null || {
+        skip "$0" "$need is not installed"
+        tap_done
+        exit 0
+    }
+done
+agent_private "$0" "$@"
+S=$B/bin/justalock-server
+export ETCDCTL_API=3 ETCD_LOG_LEVEL=error
+
+# ---- etcd -------------------------------------------------------------------------
+members=m1=http://127.0.0.1:2381,m2=http://127.0.0.1:2382,m3=http://127.0.0.1:2383
+m1='' m2='' # set by name
+member() { # N
+    etcd --name "m$1" --data-dir "$T/m$1" --initial-cluster "$members" \
+        --initial-advertise-peer-urls "http://127.0.0.1:238$1" \
+        --listen-peer-urls "http://127.0.0.1:238$1" \
+        --listen-client-urls "http://127.0.0.1:237$1" \
+        --advertise-client-urls "http://127.0.0.1:237$1" \
+        --heartbeat-interval 100 --election-timeout 1000 >>"$T/m$1.log" 2>&1 &
+    eval "m$1=$!"
+}
+ends=127.0.0.1:2371,127.0.0.1:2372,127.0.0.1:2373
+ctl() { etcdctl --endpoints "$ends" "$@" 2>/dev/null; }
+for n in 1 2 3; do member $n; done
+healthy() { ctl endpoint health >/dev/null 2>&1; }
+ok "etcd of three members" wait_for 30 healthy
+
+# ---- servers ----------------------------------------------------------------------
+server() { # N
+    "$S" --listen "127.0.0.1:717$1" --state "etcd://$ends" >>"$T/s$1.log" 2>&1 &
+    eval "s$1=$!"
+}
+ask() { # N PATH [CURL OPTION...]: the status; the head in $T/head
+    ask_url="http://127.0.0.1:717$1$2"
+    shift 2
+    curl -s -m "${LIMIT:-5}" -o "$T/body" -D "$T/head" -w '%{http_code}' "$@" "$ask_url"
+}
+take() { # N LOCK CLIENT [SECONDS]
+    ask "$1" "/$2?s=${4:-60}" -H "Justalock-Share: $3" -d "$3"
+}
+head_of() { tr -d '\r' <"$T/head" | sed -n "s/^$1: //p"; }
+leads() { [ "$(ask "$1" /healthz)" = 200 ]; }
+one_leads() { # of the servers that run; sets lead
+    lead=
+    for one in $running; do
+        if leads "$one"; then
+            [ -z "$lead" ] || return 1
+            lead=$one
+        fi
+    done
+    [ -n "$lead" ]
+}
+lock() { "$B/bin/justalock" id "$1"; }
+running="1 2 3"
+for n in $running; do server $n; done
+ok "one of three servers answers" wait_for 15 one_leads
+a=$(lock a) b=$(lock b)
+is "it grants" "$(take "$lead" "$a" c1)" 200
+service=$(head_of Justalock-Service) epoch=$(head_of Justalock-Epoch) token=$(head_of Justalock-Token)
+like "its service, epoch and token" "$service $epoch $token" '^[0-9a-f]{32} [1-9][0-9]* 1$'
+other=$((lead % 3 + 1))
+is "another one says neither yes nor no" "$(take $other "$a" c1) $(head_of Retry-After) $(head_of Justalock-Epoch)" "503 1 "
+is "nor for who would be refused" "$(take $other "$a" c2)" 503
+is "it shows its pages" "$(ask $other /metrics)" 200
+is "the key is readable" "$(ctl get --print-value-only "/justalock/share/$a/c1" | jq -c '[.client, .life_s, .token, .broken]')" \
+    '["6331",60,"1",false]'
+like "so is who leads" "$(ctl get --print-value-only /justalock/leader)" '"server":"[^"]+:[0-9]+"'
+is "refreshed" "$(take "$lead" "$a" c1) $(head_of Justalock-Holding)" "200 renewed"
+is "refused" "$(take "$lead" "$a" c2)" 409
+
+# ---- takeovers ----------------------------------------------------------------------
+ms() { echo $(($(date +%s%N) / 1000000)); }
+over() { # TEXT SECONDS: another leads, nothing is lost, nothing granted twice
+    was=$lead was_epoch=$epoch began=$(ms)
+    ok "$1: another answers" wait_for "$2" one_leads
+    echo "# $1: $(($(ms) - began)) ms"
+    ok "$1: it is another" [ "$lead" != "$was" ]
+    is "$1: what was held is refreshed" "$(take "$lead" "$a" c1) $(head_of Justalock-Holding)" "200 renewed"
+    epoch=$(head_of Justalock-Epoch)
+    ok "$1: the epoch is greater" [ "$epoch" -gt "$was_epoch" ]
+    is "$1: the service is the same" "$(head_of Justalock-Service)" "$service"
+    is "$1: and refused to others" "$(take "$lead" "$a" c2)" 409
+    was_token=$token
+    is "$1: a new one" "$(take "$lead" "$(lock "new $1")" c3)" 200
+    token=$(head_of Justalock-Token)
+    ok "$1: the token is greater" [ "$token" -gt "$was_token" ]
+}
+without() { running=$(echo "$running" | tr ' ' '\n' | grep -vx "$1" | xargs); }
+pid() { eval "echo \$s$1"; }
+kill "$(pid "$lead")"
+wait "$(pid "$lead")"
+is "stopped: it ends well" $? 0
+gone=$lead
+without "$gone"
+over "stopped" 5
+server "$gone"
+running="$running $gone"
+kill -KILL "$(pid "$lead")"
+gone=$lead
+without "$gone"
+over "killed" 15
+server "$gone"
+running="$running $gone"
+
+# Paused: what it is asked meanwhile waits in its socket, and may not be
+# answered as if it still led.
+kill -STOP "$(pid "$lead")"
+gone=$lead
+without "$gone"
+take_late() { # LOCK CLIENT
+    curl -s -m 60 -o /dev/null -w '%{http_code}\n' -H "Justalock-Share: $2" -d "$2" "http://127.0.0.1:717$gone/$1?s=60"
+}
+take_late "$a" c1 >"$T/late1" &
+late1=$!
+take_late "$b" c5 >"$T/late2" &
+late2=$!
+over "paused" 15
+is "paused: the other lock is another's now" "$(take "$lead" "$b" c6)" 200
+kill -CONT "$(pid "$gone")"
+wait $late1 $late2
+is "paused: back, it refreshes nothing" "$(cat "$T/late1")" 503
+is "paused: back, it grants nothing" "$(cat "$T/late2")" 503
+running="$running $gone"
+ok "paused: still one answers" wait_for 10 one_leads
+
+# Its lease in etcd is taken away under it: the next proof fails.
+lease=$(ctl get -w json /justalock/leader | jq '.kvs[0].lease')
+ctl lease revoke "$(printf %x "$lease")" >/dev/null
+ok "lease revoked: one answers" wait_for 10 one_leads
+is "lease revoked: what was held is refreshed" "$(take "$lead" "$a" c1) $(head_of Justalock-Holding)" "200 renewed"
+epoch=$(head_of Justalock-Epoch)
+
+# ---- etcd in trouble -------------------------------------------------------------------
+kill -KILL $m1
+ok "a member lost: it still answers" wait_for 20 one_leads
+refreshed() { one_leads && [ "$(take "$lead" "$a" c1)" = 200 ]; }
+ok "a member lost: refreshed" wait_for 20 refreshed
+kill -KILL $m2
+none_leads() {
+    for one in $running; do ! leads "$one" || return 1; done
+}
+ok "no quorum: nobody answers" wait_for 20 none_leads
+is "no quorum: neither yes nor no" "$(take 1 "$a" c1)$(take 2 "$a" c2)$(take 3 "$a" c3)" 503503503
+member 1
+member 2
+ok "quorum again: refreshed" wait_for 40 refreshed
+is "quorum again: refused to others" "$(take "$lead" "$a" c2)" 409
+rev=$(ctl get -w json /justalock/leader | jq .header.revision)
+ctl compact "$rev" >/dev/null
+is "compacted: refreshed" "$(take "$lead" "$a" c1)" 200
+
+# More changes at once than a transaction takes: 300 leases end together.
+n=0
+while [ $n -lt 300 ]; do
+    n=$((n + 1))
+    printf 'AAAAAAAAAAAAAAAAA%04dA\n' $n
+done >"$T/ids"
+xargs -P 20 -I ID curl -s -o /dev/null -w '%{http_code}\n' -d many -H 'Justalock-Share: many' \
+    "http://127.0.0.1:717$lead/ID?s=2" <"$T/ids" >"$T/many" 2>&1
+is "many: granted" "$(grep -c '^200' "$T/many")" 300
+kill -STOP "$(pid "$lead")"
+sleep 2
+kill -CONT "$(pid "$lead")"
+rows() { ctl get --prefix --keys-only /justalock/share/AAAAAAAAAAAAAAAAA | grep -c .; }
+none_left() { [ "$(rows)" = 0 ]; }
+ok "many: all gone when their leases have ended" wait_for 15 none_left
+ok "many: refreshed" refreshed
+
+# ---- a row that no server wrote -----------------------------------------------------------
+ctl put "/justalock/share/$b/zz" '{"client":"6331","life_s":0}' >/dev/null
+kill -KILL "$(pid "$lead")"
+gone=$lead
+without "$gone"
+says() { grep -qs "share/$b/zz is not what a server wrote" "$T"/s?.log; }
+ok "a wrong row: it is named" wait_for 20 says
+ok "a wrong row: nobody answers" none_leads
+ctl del "/justalock/share/$b/zz" >/dev/null
+ok "taken out: refreshed" wait_for 20 refreshed
+for n in $running; do kill "$(pid "$n")"; done
+
+# ---- TLS and a password ---------------------------------------------------------------------
+mkdir "$T/tls" && cd "$T/tls" || exit 1
+authority ours
+certificate etcd ours DNS:localhost,IP:127.0.0.1 2
+certificate named ours DNS:client 2 extendedKeyUsage=clientAuth
+# With users, etcd 3.4's gateway refuses certificates with a common name.
+openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /O=client \
+    -keyout client.key -out client.csr 2>/dev/null
+openssl x509 -req -in client.csr -CA ours.pem -CAkey ours.key -CAcreateserial -days 2 \
+    -extfile named.ext -out client.pem 2>/dev/null
+secure() {
+    etcd --name s --data-dir "$T/secure" --listen-peer-urls http://127.0.0.1:2390 \
+        --initial-advertise-peer-urls http://127.0.0.1:2390 --initial-cluster s=http://127.0.0.1:2390 \
+        --listen-client-urls https://127.0.0.1:2391 --advertise-client-urls https://127.0.0.1:2391 \
+        --cert-file etcd.pem --key-file etcd.key --client-cert-auth --trusted-ca-file ours.pem \
+        >>"$T/secure.log" 2>&1 &
+    secure=$!
+}
+secure
+sctl() { etcdctl --endpoints https://127.0.0.1:2391 --cacert ours.pem --cert client.pem --key client.key "$@" 2>/dev/null; }
+up() { sctl endpoint health >/dev/null 2>&1; }
+ok "etcd with TLS" wait_for 20 up
+sctl user add root:secret >/dev/null
+sctl user grant-role root root >/dev/null
+sctl auth enable >/dev/null
+printf 'root:secret\n' >user && chmod 600 user
+printf 'root:wrong\n' >wrong && chmod 600 wrong
+"$S" --listen 127.0.0.1:7174 --state etcd://127.0.0.1:2391 --etcd-ca ours.pem --etcd-cert client.pem \
+    --etcd-key client.key --etcd-user wrong >"$T/s4.log" 2>&1 &
+s4=$!
+denied() { grep -qs 'etcd .*answers 4' "$T/s4.log"; }
+ok "a wrong password: etcd's words" wait_for 10 denied
+is "a wrong password: no answer" "$(ask 4 /healthz)" 503
+kill $s4
+"$S" --listen 127.0.0.1:7176 --state etcd://127.0.0.1:2391 --etcd-ca ours.pem --etcd-cert named.pem \
+    --etcd-key named.key --etcd-user user >"$T/s6.log" 2>&1 &
+s6=$!
+named() { grep -qs 'CommonName of client' "$T/s6.log"; }
+ok "a certificate with a name: etcd's words" wait_for 10 named
+kill $s6
+"$S" --listen 127.0.0.1:7175 --state etcd://127.0.0.1:2391 --etcd-ca ours.pem --etcd-cert client.pem \
+    --etcd-key client.key --etcd-user user >"$T/s5.log" 2>&1 &
+s5=$!
+ok "the right one: it answers" wait_for 10 leads 5
+is "and grants" "$(take 5 "$a" c1)" 200
+kill -KILL $secure
+secure
+regranted() { [ "$(take 5 "$a" c1)" = 200 ]; }
+ok "etcd has forgotten its tokens: logged in again" wait_for 30 regranted
+kill $s5
+wait $s5
+is "it ends well" $? 0
+tap_done
