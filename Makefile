@@ -233,7 +233,7 @@ check:
 
 # Test programs that are not unit tests: helpers of the shell tests.
 PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/faults/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
-SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/faults/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/docs.sh tests/install.sh tests/sanitizers.sh tests/model.sh tests/fuzz.sh tests/mutants.sh tests/packages/debian.sh tests/packages/floor.sh tests/packages/selinux.sh)
+SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/faults/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/docs.sh tests/install.sh tests/sanitizers.sh tests/model.sh tests/fuzz.sh tests/mutants.sh tests/packages/debian.sh tests/packages/floor.sh tests/packages/rpm.sh tests/packages/selinux.sh)
 # They begin first, so that none is waited for alone at the end.
 LONG_TESTS := tests/sanitizers.sh tests/fuzz.sh tests/model.sh tests/mutants.sh $(wildcard tests/cluster/*.sh tests/slurm/faults*.sh tests/pam/programs.sh)
 EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
@@ -347,13 +347,17 @@ uninstall:
 
 # ---- packages -----------------------------------------------------------------
 
-.PHONY: deb check-deb
+.PHONY: deb check-deb rpm
 deb:
 	packaging/deps package
 	B=$(B) packaging/build-deb
 check-deb: deb
 	packaging/deps check-deb
 	B=$(B) TEST_TIMEOUT=1800 tests/lib/run-tests $(addprefix tests/packages/,debian.sh upgrade.sh deb.sh)
+# Elsewhere rpmbuild names what is missing.
+rpm:
+	! command -v apt-get >/dev/null || packaging/deps package
+	B=$(B) packaging/build-rpm
 $(B)/deb/done: $(shell find common modules config packaging -type f) Makefile
 	$(MAKE) deb
 	@touch $@
@@ -376,6 +380,7 @@ help:
 	@echo 'make spank       the Slurm plugin alone; install-spank; SLURM_PREFIX=/opt/slurm'
 	@echo 'make deb         Debian packages, into $(B)/deb'
 	@echo 'make check-deb   those, by lintian, piuparts, autopkgtest, an upgrade'
+	@echo 'make rpm         RPM packages, into $(B)/rpm; on Debian as EL8, EL9, openSUSE'
 	@echo 'make format      clang-format over all sources'
 	@echo 'variables        B=$(B) CC=$(CC) WERROR=1 SAN=address,undefined'
 
