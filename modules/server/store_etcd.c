@@ -37,12 +37,12 @@
 struct etcd_store {
     struct store base;
     struct etcd *etcd;
-    char name[128];     /* of this process, for people */
-    char nonce[33];     /* of this try to lead */
-    int64_t lease;      /* etcd's; 0: none */
-    int64_t revision;   /* our leader key's; 0: not ours */
-    int64_t next_ms;    /* of tick */
-    bool is_in_trouble; /* said already */
+    char name[128];   /* of this process, for people */
+    char nonce[33];   /* of this try to lead */
+    int64_t lease;    /* etcd's; 0: none */
+    int64_t revision; /* our leader key's; 0: not ours */
+    int64_t next_ms;  /* of tick */
+    char trouble[sizeof(((struct justalock_error *)0)->text)]; /* said */
 };
 
 static struct etcd_store *ours(struct store *s)
@@ -50,13 +50,13 @@ static struct etcd_store *ours(struct store *s)
     return (struct etcd_store *)s;
 }
 
-/* ---- trouble: said once ---- */
+/* ---- trouble: each said once ---- */
 
 static void trouble(struct etcd_store *s, const struct justalock_error *err)
 {
-    if (!s->is_in_trouble)
+    if (strcmp(s->trouble, err->text) != 0)
         log_error("%s", err->text);
-    s->is_in_trouble = true;
+    memcpy(s->trouble, err->text, sizeof(s->trouble));
 }
 
 /* ---- etcd's lease ---- */
@@ -116,7 +116,7 @@ static bool lease_alive(struct etcd_store *s)
         is_alive = json_object_object_get_ex(json, "result", &result) &&
                    etcd_number(result, "TTL") > 0;
         json_object_put(json);
-        s->is_in_trouble = false;
+        s->trouble[0] = '\0';
     } else {
         trouble(s, &err);
     }
@@ -355,7 +355,7 @@ static void try_to_lead(struct etcd_store *s)
         lease_revoke(s);
         return;
     }
-    s->is_in_trouble = false;
+    s->trouble[0] = '\0';
     s->base.shared.epoch = (uint64_t)s->revision;
     s->base.shared.is_active = true;
 }
@@ -376,7 +376,7 @@ static void look(struct etcd_store *s)
     if (!is_there)
         try_to_lead(s);
     else
-        s->is_in_trouble = false;
+        s->trouble[0] = '\0';
 }
 
 static void tick(struct store *base, int64_t now_ms, int64_t *ret_next_ms)

@@ -141,6 +141,17 @@ ok "lease revoked: one answers" wait_for 10 one_leads
 is "lease revoked: what was held is refreshed" "$(take "$lead" "$a" c1) $(head_of Justalock-Holding)" "200 renewed"
 epoch=$(head_of Justalock-Epoch)
 
+# Its key alone is taken away: its lease lives on, so that only the proof that
+# each answer takes can tell it that another one leads.
+was=$lead was_epoch=$epoch
+ctl del /justalock/leader >/dev/null
+another() { one_leads && [ "$(ask "$lead" /healthz)" = 200 ] && [ "$(head_of Justalock-Epoch)" -gt "$was_epoch" ]; }
+ok "key deleted: one answers, in a later turn" wait_for 10 another
+[ "$lead" = "$was" ] ||
+    is "key deleted: the one before says neither yes nor no" "$(take "$was" "$a" c1)" 503
+is "key deleted: what was held is refreshed" "$(take "$lead" "$a" c1) $(head_of Justalock-Holding)" "200 renewed"
+epoch=$(head_of Justalock-Epoch)
+
 # ---- etcd in trouble -------------------------------------------------------------------
 kill -KILL $m1
 ok "a member lost: it still answers" wait_for 20 one_leads
