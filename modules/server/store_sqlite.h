@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * store_sqlite.h - what store_sqlite.c (rows and commits) and
- * store_sqlite_open.c (opening, and what damage is) share. For nobody else.
+ * store_sqlite.h - what store_sqlite.c (rows and commits), store_sqlite_open.c
+ * (opening, and what damage is) and store_sqlite_log.c (room for the log)
+ * share. For nobody else.
  */
 #ifndef SERVER_STORE_SQLITE_H
 #define SERVER_STORE_SQLITE_H
@@ -50,5 +51,8 @@ enum justalock_status store_db_error(const struct sqlite_store *s,
 /* Run a prepared statement that yields nothing. */
 bool store_step(struct sqlite_store *s, enum statement which);
 bool store_put_meta(struct sqlite_store *s, const char *key, int64_t value);
+/* Lengthen the log of an open database, so that commits need not; a disk that
+ * cannot give the room is a warning. Blocks for a write of 5 MiB. */
+void store_log_room(struct sqlite_store *s);
 
 #endif

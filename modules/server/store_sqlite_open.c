@@ -324,6 +324,7 @@ enum justalock_status sqlite_open(const char *dir, struct store **ret_store,
         free(s);
         return st;
     }
+    store_log_room(s);
     *ret_store = &s->base;
     *ret_found = found;
     return JUSTALOCK_OK;
