@@ -136,7 +136,7 @@ static void granted(struct keep *c, enum keeper_event_kind kind,
 
 /* ---- POST ---- */
 
-static void attempt(struct keep *c)
+static void attempt(struct keep *c, enum service_call call)
 {
     /* t0: before the name is looked up, before anything of it begins. */
     struct clock_time now = clock_now();
@@ -153,7 +153,7 @@ static void attempt(struct keep *c)
     c->is_cut = c->state == KEEP_ASKING && left_ms < limit_ms;
     if (c->is_cut)
         limit_ms = left_ms;
-    if (keep_send(c, SERVICE_TAKE, 0, limit_ms, c->lease.failures > 0, &err) !=
+    if (keep_send(c, call, 0, limit_ms, c->lease.failures > 0, &err) !=
         JUSTALOCK_OK) {
         (void)lease_answered(&c->lease, LEASE_ANSWER_RETRY, now, -1,
                              keeper_jitter(c->keeper));
@@ -245,7 +245,7 @@ static void wait_answered(struct keep *c, const struct service_answer *a)
         /* Our turn, if we confirm it; counted from that. */
         c->state = KEEP_ASKING;
         c->lease.next = now;
-        attempt(c);
+        attempt(c, SERVICE_CONFIRM);
         return;
     }
     if (a->answer != LEASE_ANSWER_CONFLICT) {
@@ -282,7 +282,7 @@ static void held_due(struct keep *c, struct clock_time now)
     if (lease_tick(&c->lease, now) == LEASE_VERDICT_LOST)
         lost(c);
     else if (!c->flight && is_reached(c->lease.next, now))
-        attempt(c);
+        attempt(c, SERVICE_TAKE);
     else
         keep_arm(c);
 }
@@ -304,7 +304,7 @@ void ask_due(struct keep *c, struct clock_time now)
             wait_on(c, now);
             busy(c, poller->holder, poller->since);
         } else {
-            attempt(c);
+            attempt(c, SERVICE_TAKE);
         }
     } else {
         keep_arm(c);

@@ -148,11 +148,10 @@ void service_build(const struct keeper_service *service,
                    const struct keeper_lock *lock, enum service_call call,
                    unsigned wait_s, struct service_request *ret_request)
 {
-    static const char *const methods[] = {[SERVICE_TAKE] = "POST",
-                                          [SERVICE_WAIT] = "POST",
-                                          [SERVICE_SHRINK] = "POST",
-                                          [SERVICE_DELETE] = "DELETE",
-                                          [SERVICE_VIEW] = "GET"};
+    static const char *const methods[] = {
+        [SERVICE_TAKE] = "POST",     [SERVICE_WAIT] = "POST",
+        [SERVICE_CONFIRM] = "POST",  [SERVICE_SHRINK] = "POST",
+        [SERVICE_DELETE] = "DELETE", [SERVICE_VIEW] = "GET"};
     struct service_request *r = ret_request;
     char path[48];
     char query[16] = "";
@@ -161,7 +160,7 @@ void service_build(const struct keeper_service *service,
     (void)snprintf(path, sizeof(path), "%s%s",
                    call == SERVICE_VIEW ? "v1/locks/" : "",
                    id_format(&lock->id).s);
-    if (call == SERVICE_TAKE || call == SERVICE_WAIT || call == SERVICE_SHRINK)
+    if (call != SERVICE_DELETE && call != SERVICE_VIEW)
         (void)snprintf(query, sizeof(query), "?s=%u",
                        call == SERVICE_SHRINK ? 1 : lock->times.life_s);
     r->request.method = methods[call];
@@ -171,7 +170,9 @@ void service_build(const struct keeper_service *service,
     r->request.cert_file = service->cert_file;
     r->request.key_file = service->key_file;
     r->request.proxy = service->proxy;
-    r->request.is_wait = call == SERVICE_WAIT;
+    /* A confirmation finds the wait's connection free and open; what is tried
+     * again after it goes over the others. */
+    r->request.is_wait = call == SERVICE_WAIT || call == SERVICE_CONFIRM;
     if (call != SERVICE_VIEW) {
         r->request.body = lock->client;
         r->request.body_len = lock->client_len;

@@ -38,11 +38,12 @@ enum justalock_status service_check_lock(const struct keeper_lock *lock,
     JUSTALOCK_MUST;
 
 enum service_call {
-    SERVICE_TAKE,   /* take or refresh: POST, s = life_s */
-    SERVICE_WAIT,   /* POST with Justalock-Wait */
-    SERVICE_SHRINK, /* POST, s = 1 */
-    SERVICE_DELETE, /* give this share back */
-    SERVICE_VIEW    /* GET /v1/locks/<id> */
+    SERVICE_TAKE,    /* take or refresh: POST, s = life_s */
+    SERVICE_WAIT,    /* POST with Justalock-Wait */
+    SERVICE_CONFIRM, /* take what a wait was offered, over its connection */
+    SERVICE_SHRINK,  /* POST, s = 1 */
+    SERVICE_DELETE,  /* give this share back */
+    SERVICE_VIEW     /* GET /v1/locks/<id> */
 };
 
 /* A request with the room for its texts; request borrows from it and, for the

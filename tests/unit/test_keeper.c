@@ -476,7 +476,7 @@ static void offers(void *arg, const struct fake_request *q, struct fake_step *s)
         s->delay_ms = 700;
         r->mode = 1;
     } else if (r->mode) {
-        say_held(s, "new");
+        say_held(s, r->mode++ == 1 ? "new" : "renewed");
     } else {
         say_busy(s);
     }
@@ -501,7 +501,12 @@ static void test_wait_offer_confirm(void **state)
     assert_not_later(e->t0, request(&r, 2).at);
     /* Waits have connections of their own. */
     assert_int_not_equal(request(&r, 1).connection, request(&r, 0).connection);
-    assert_int_equal(request(&r, 2).connection, request(&r, 0).connection);
+    /* The confirmation's is the wait's: the other one may be closed by then. */
+    assert_int_equal(request(&r, 2).connection, request(&r, 1).connection);
+    run_ms(&r, 1000);
+    /* A refresh goes back to its own. */
+    assert_in_range(fake_count(r.f), 4, 5);
+    assert_int_equal(request(&r, 3).connection, request(&r, 0).connection);
     rig_down(&r);
 }
 
