@@ -5,8 +5,9 @@
 # library with ThreadSanitizer, and tests run on these builds. A report of any
 # process, daemons too, fails the test that it came from.
 #
-# The modules that Slurm and PAM load are tested by their unit tests here:
-# slurmstepd and sshd do not load a sanitizer's library.
+# The modules that Slurm and PAM load are tested by their unit tests here, and
+# plain beside the others of a sanitized build: slurmstepd and sshd do not load a
+# sanitizer's library.
 # SANITIZE="PROGRAM...": other tests than these.
 
 . tests/lib/tap.sh
@@ -42,16 +43,43 @@ quiet() { # NAME COMMAND...: passes, and nothing was reported
     rm -f "$R"/report.*
 }
 
+# Beside ASan gcc's UBSan takes its options only when it is linked in.
+flags=-fno-sanitize-recover=undefined
+[ -n "$(printf 'int main(void){return 0;}' | ${CC:-cc} -fsanitize=address,undefined \
+    -static-libubsan -x c - -o "$R/try" 2>&1)" ] || flags="$flags -static-libubsan"
 ok "built with ASan and UBSan" make -s -j2 B="$A" SAN=address,undefined \
-    FAULT=-fno-sanitize-recover=undefined all unit programs
+    FAULT="$flags" all unit programs
 export ASAN_OPTIONS="log_path=$R/report.asan:detect_leaks=1"
 export UBSAN_OPTIONS="log_path=$R/report.ubsan:print_stacktrace=1"
+# A daemon that ends by a report may be started again: the report is what tells.
+cat >"$R/plant.c" <<'END'
+#include <stdlib.h>
+int main(int argc, char **argv)
+{
+    volatile int n = 0x7fffffff;
+    char *volatile p = malloc(1);
+    (void)argv;
+    if (argc > 1)
+        n = n + argc;
+    else
+        p[argc] = 1;
+    return 0;
+}
+END
+# shellcheck disable=SC2086
+${CC:-cc} -g -fsanitize=address,undefined $flags -o "$R/plant" "$R/plant.c"
+for plant in "" overflow; do
+    # shellcheck disable=SC2086
+    "$R/plant" $plant 2>/dev/null
+    ok "a planted fault ${plant:+of UBSan }leaves a report" [ -n "$(reports)" ]
+    rm -f "$R"/report.*
+done
 export CMOCKA_MESSAGE_OUTPUT=TAP
 for t in ${SANITIZE:-"$A"/tests/unit/test_* \
     tests/agent/jobs.sh tests/agent/rubbish.sh tests/cli/agent.sh tests/cli/run.sh \
-    tests/server/requests.sh}; do
+    tests/server/requests.sh tests/slurm/locks.sh tests/pam/programs.sh}; do
     [ -x "$t" ] || continue
-    B=$A quiet "ASan, UBSan: $(basename "$(dirname "$t")")/$(basename "$t")" "$t"
+    MODULES=$B/lib B=$A quiet "ASan, UBSan: $(basename "$(dirname "$t")")/$(basename "$t")" "$t"
 done
 unset ASAN_OPTIONS UBSAN_OPTIONS
 

@@ -22,7 +22,7 @@ logins_private() {
             exit 0
         }
     done
-    JAL="$B/lib/pam_justalock.so"
+    JAL="${MODULES:-$B/lib}/pam_justalock.so"
     SOCK=/run/agent.sock
     mkdir -p "$T/etc" "$T/keys" "$T/home/alice/.ssh" "$T/home/bob" /run/sshd
     cp -a /etc/. "$T/etc/"

@@ -182,7 +182,7 @@ slurm_start() {
     slurm_conf >"$SLURM_CONF"
     : >"$T/etc/plugstack.conf"
     [ -z "${SLURM_WITH-yes}" ] ||
-        echo "required $B/lib/spank_justalock.so ${PLUGSTACK_ARGS:-}" \
+        echo "required ${MODULES:-$B/lib}/spank_justalock.so ${PLUGSTACK_ARGS:-}" \
             >"$T/etc/plugstack.conf"
     setpriv --reuid=munge --regid=munge --clear-groups munged \
         --key-file="$T/munge/key" --socket="$T/munge/socket" \

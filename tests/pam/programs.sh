@@ -9,7 +9,7 @@
 . tests/lib/agent.sh
 . tests/lib/logins.sh
 agent_private "$0" "$@"
-logins_private "session required $B/lib/pam_justalock.so lock=shell socket=/run/agent.sock services=sshd,su,su-l,sudo,sudo-i,login"
+logins_private "session required ${MODULES:-$B/lib}/pam_justalock.so lock=shell socket=/run/agent.sock services=sshd,su,su-l,sudo,sudo-i,login"
 
 agent_conf '"lifetime": 20' '"locks": {"shell": {"for": ["pam"]},
     "kill": {"for": ["pam"], "on_end": "kill", "grace": "500ms"},
