@@ -75,11 +75,12 @@ for plant in "" overflow; do
     rm -f "$R"/report.*
 done
 export CMOCKA_MESSAGE_OUTPUT=TAP
+export MODULES="$B/lib"
 for t in ${SANITIZE:-"$A"/tests/unit/test_* \
     tests/agent/jobs.sh tests/agent/rubbish.sh tests/cli/agent.sh tests/cli/run.sh \
     tests/server/requests.sh tests/slurm/locks.sh tests/pam/programs.sh}; do
     [ -x "$t" ] || continue
-    MODULES=$B/lib B=$A quiet "ASan, UBSan: $(basename "$(dirname "$t")")/$(basename "$t")" "$t"
+    B=$A quiet "ASan, UBSan: $(basename "$(dirname "$t")")/$(basename "$t")" "$t"
 done
 unset ASAN_OPTIONS UBSAN_OPTIONS
 

@@ -43,8 +43,8 @@ void store_log_room(struct sqlite_store *s)
 {
     sqlite3_file *log = NULL;
     sqlite3_int64 size = 0;
-    int rc = sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER,
-                                  &log);
+    int rc =
+        sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
 
     if (rc == SQLITE_OK && log != NULL && log->pMethods != NULL) {
         rc = log->pMethods->xFileSize(log, &size);
