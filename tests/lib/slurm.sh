@@ -92,6 +92,14 @@ slurm_enter() {
     mount --bind "$B" "$T/build"
     B=$T/build
     mkdir -m 1777 "$T/work"
+    # A minimal machine may lack /etc/hosts, and where there is no file nothing
+    # can be put over it: then all of /etc is a copy.
+    [ -e /etc/hosts ] || {
+        mkdir "$T/all-etc"
+        cp -a /etc/. "$T/all-etc"
+        : >"$T/all-etc/hosts"
+        mount --bind "$T/all-etc" /etc
+    }
     slurm_hide /etc/passwd <<END
 alice:x:2001:2001::/nonexistent:/bin/sh
 bob:x:2002:2002::/nonexistent:/bin/sh
