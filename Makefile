@@ -62,14 +62,14 @@ LINK    = $(CC) $(ours_CFLAGS) $(CFLAGS) $(ours_LDFLAGS) $(LDFLAGS)
 
 # ---- what is made of what -------------------------------------------------
 
-BASE    := error clock buf log parse file
+BASE    := error clock buf log parse urls file
 MODULE  := error clock buf parse wire agent_client
-CONFIG  := config config_text config_report config_schema config_value config_check config_name config_policy config_users config_show
+CONFIG  := config config_text config_report config_schema config_value config_url config_check config_name config_policy config_users config_show
 COMMON  := $(BASE) notify id secret lease $(CONFIG) keeper_wire keeper_spawn wire agent_client
 TRANSFER := transfer transfer_easy transfer_name transfer_loop
-NETWORK := $(TRANSFER) service service_view keeper keeper_ask keeper_give keeper_query keeper_gate keeper_timer
+NETWORK := $(TRANSFER) service service_view keeper keeper_ask keeper_give keeper_query keeper_gate keeper_many keeper_servers keeper_timer
 LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
-LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse
+LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse urls
 
 SERVER  := http http_lead http_pass http_mhd http_request http_head http_access http_answer request_guard listen tls access access_read table table_queue table_share table_time table_tomb table_view store etcd store_etcd store_etcd_rows store_sqlite store_sqlite_open store_sqlite_log store_folder pages
 AGENT_PURE := proc deadlines work work_cgroup record watch_rows
@@ -167,6 +167,8 @@ UNIT_LDFLAGS_test_secret := -Wl,--wrap=write,--wrap=fsync
 UNIT_LDFLAGS_test_store_folder := -Wl,--wrap=open,--wrap=fsync,--wrap=rename,--wrap=unlink,--wrap=flock,--wrap=write
 UNIT_LDFLAGS_test_store_sqlite := -Wl,--wrap=fsync,--wrap=calloc
 UNIT_LDFLAGS_test_keeper := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+UNIT_LDFLAGS_test_keeper_many := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+UNIT_LDFLAGS_test_keeper_servers := -Wl,--wrap=calloc
 UNIT_LDFLAGS_test_lock := -Wl,--wrap=calloc,--wrap=timerfd_create,--wrap=eventfd,--wrap=pthread_create
 UNIT_LDFLAGS_test_pam_module := -lpam
 $(B)/tests/unit/test_pam_module: $(PAM_SO)

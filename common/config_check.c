@@ -11,6 +11,7 @@
 
 #include "config_parts.h"
 #include "parse.h"
+#include "urls.h"
 
 #define RULE_LOCKS_MAX 16 /* WIRE_LOCKS_MAX: locks of one piece of work */
 
@@ -22,50 +23,6 @@ static const struct {
              {CONFIG_FOR_COMMAND, "command"}};
 
 #define KINDS_LEN (sizeof(kinds) / sizeof(kinds[0]))
-
-/* The host of a url: where it begins, and its length; 0: none. */
-static size_t url_host(const char *url, const char **ret_host)
-{
-    const char *host = strstr(url, "://");
-
-    if (host == NULL)
-        return 0;
-    *ret_host = host + 3;
-    if (host[3] == '[')
-        return strcspn(host + 3, "]/") + 1;
-    return strcspn(host + 3, ":/?#");
-}
-
-static bool ends_with(const char *text, size_t len, const char *end)
-{
-    size_t end_len = strlen(end);
-
-    return len >= end_len &&
-           strncasecmp(text + len - end_len, end, end_len) == 0;
-}
-
-/* The public service, by any of its names: strangers share it. */
-static bool is_public(const char *url)
-{
-    const char *host = "";
-    size_t len = url_host(url, &host);
-
-    if (len > 0 && host[len - 1] == '.')
-        len--;
-    return ends_with(host, len, ".justalock.dev") ||
-           (len == strlen("justalock.dev") &&
-            ends_with(host, len, "justalock.dev"));
-}
-
-/* This machine, or a name without a domain. */
-static bool is_near(const char *url)
-{
-    const char *host = "";
-    size_t len = url_host(url, &host);
-
-    return len == 0 || memchr(host, '.', len) == NULL ||
-           strncmp(host, "127.", 4) == 0;
-}
 
 static void check_lock_times(struct config_loader *l,
                              const struct config_lock *lock)
@@ -135,7 +92,7 @@ static void check_lock_name(struct config_loader *l,
         config_fault_at(l, &lock->place, "%s: %s", l->path, e.text);
     }
     if ((config_kinds(c, lock) & CONFIG_FOR_PAM) != 0 && !c->hashed_names &&
-        !lock->has_id && is_public(c->service.url))
+        !lock->has_id && urls_has_public(c->service.url))
         config_fault_at(l, &lock->place,
                         "%s: strangers at %.100s could take a lock of login "
                         "sessions by its name: set \"hashed_names\", or use a "
@@ -330,7 +287,7 @@ static void warn_lock(struct warner *w, const struct config_lock *lock)
                 "locks.%.80s: any user's job or command may take this lock of "
                 "login sessions and keep others out; see \"users\"",
                 lock->name);
-    if (plain && !is_near(c->service.url))
+    if (plain && !urls_is_near(c->service.url))
         warn_at(w, &lock->place,
                 "locks.%.80s: if strangers reach %.100s, they can take this "
                 "lock of login sessions by its name; see \"hashed_names\"",
@@ -361,8 +318,12 @@ unsigned config_warn(const struct config *c, FILE *out)
         warn_lock(&w, &c->locks[i]);
     warn_file(&w, "token_file", c->service.token_file);
     warn_file(&w, "key_file", c->service.key_file);
-    if (c->service.token_file != NULL &&
-        strncmp(c->service.url, "http://", 7) == 0 && !is_near(c->service.url))
+    if (urls_is_mixed(c->service.url))
+        warn_at(&w, NULL,
+                "service.url: of %.150s, this host alone reaches those at "
+                "unix:, other hosts need all of them",
+                c->service.url);
+    if (c->service.token_file != NULL && urls_is_clear(c->service.url))
         warn_at(&w, NULL,
                 "service.token_file: http:// sends the token in the clear");
     return w.count;

@@ -20,8 +20,8 @@ enum config_type {
     CONFIG_TYPE_TEXT,
     CONFIG_TYPE_WORD,  /* a text of letters, digits, '.', '_', '-' */
     CONFIG_TYPE_PATH,  /* absolute */
-    CONFIG_TYPE_URL,   /* https://, http://, unix:/ */
-    CONFIG_TYPE_PROXY, /* the same, or socks5://... */
+    CONFIG_TYPE_URL,   /* https://, http://, unix:/; several: urls.h */
+    CONFIG_TYPE_PROXY, /* http://, https://, socks5://... */
     CONFIG_TYPE_BOOL,
     CONFIG_TYPE_COUNT,    /* unsigned, up to max */
     CONFIG_TYPE_LIFETIME, /* unsigned seconds */
@@ -96,6 +96,19 @@ size_t config_path_add(struct config_loader *l, const char *key);
 /* Read one value that is no object into base + key->offset. */
 void config_read_value(struct config_loader *l, const struct config_key *key,
                        size_t index, void *base);
+/* A fault: "KEY: must be WHAT". */
+void config_want(struct config_loader *l, size_t index, const char *what);
+/* A string of 1 to max bytes, clean; NULL after a fault. */
+const char *config_clean_text(struct config_loader *l, size_t index, size_t max,
+                              const char *what);
+/* A copy of text into *field. */
+void config_set_text(struct config_loader *l, char **field, const char *text);
+
+/* ---- config_url.c ---- */
+
+/* One server, or several: a text with commas, or a list of texts. */
+void config_read_url(struct config_loader *l, size_t index, char **field);
+void config_read_proxy(struct config_loader *l, size_t index, char **field);
 
 /* ---- config_check.c ---- */
 

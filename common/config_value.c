@@ -25,7 +25,7 @@ static void fault(struct config_loader *l, size_t index,
     config_fault(l, l->text->file, n->line, n->column, "%s", e->text);
 }
 
-static void want(struct config_loader *l, size_t index, const char *what)
+void config_want(struct config_loader *l, size_t index, const char *what)
 {
     const struct config_node *n = node(l, index);
 
@@ -33,15 +33,14 @@ static void want(struct config_loader *l, size_t index, const char *what)
                  l->path, what);
 }
 
-/* A string of 1 to max bytes, clean; NULL after a fault. */
-static const char *clean_text(struct config_loader *l, size_t index, size_t max,
+const char *config_clean_text(struct config_loader *l, size_t index, size_t max,
                               const char *what)
 {
     const struct config_node *n = node(l, index);
     size_t len;
 
     if (n->kind != CONFIG_KIND_STRING) {
-        want(l, index, what);
+        config_want(l, index, what);
         return NULL;
     }
     len = strlen(n->text);
@@ -52,13 +51,13 @@ static const char *clean_text(struct config_loader *l, size_t index, size_t max,
         return NULL;
     }
     if (!parse_is_clean_text(n->text, len)) {
-        want(l, index, "free of control characters");
+        config_want(l, index, "free of control characters");
         return NULL;
     }
     return n->text;
 }
 
-static void set_text(struct config_loader *l, char **field, const char *text)
+void config_set_text(struct config_loader *l, char **field, const char *text)
 {
     char *copy = strdup(text);
 
@@ -72,74 +71,28 @@ static void set_text(struct config_loader *l, char **field, const char *text)
 
 static void read_word(struct config_loader *l, size_t index, char **field)
 {
-    const char *text = clean_text(l, index, 64, "a text");
+    const char *text = config_clean_text(l, index, 64, "a text");
 
     if (text == NULL)
         return;
     if (text[strspn(text, "abcdefghijklmnopqrstuvwxyz"
                           "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")] != '\0')
-        want(l, index, "made of letters, digits, '.', '_' and '-'");
+        config_want(l, index, "made of letters, digits, '.', '_' and '-'");
     else
-        set_text(l, field, text);
+        config_set_text(l, field, text);
 }
 
 static void read_path(struct config_loader *l, size_t index, char **field)
 {
-    const char *text =
-        clean_text(l, index, CONFIG_PATH_MAX, "a path that begins with /");
+    const char *text = config_clean_text(l, index, CONFIG_PATH_MAX,
+                                         "a path that begins with /");
 
     if (text == NULL)
         return;
     if (text[0] != '/')
-        want(l, index, "a path that begins with /");
+        config_want(l, index, "a path that begins with /");
     else
-        set_text(l, field, text);
-}
-
-static bool has_form(const char *text, const char *const *forms)
-{
-    for (; *forms != NULL; forms++) {
-        size_t len = strlen(*forms);
-
-        if (strncmp(text, *forms, len) == 0 && text[len] != '\0' &&
-            (text[len] != '/' || (*forms)[len - 1] == ':'))
-            return true;
-    }
-    return false;
-}
-
-static bool is_printable(const char *text)
-{
-    for (; *text != '\0'; text++)
-        if (*text <= ' ' || *text > '~')
-            return false;
-    return true;
-}
-
-static void read_url(struct config_loader *l, size_t index,
-                     const struct config_key *key, char **field)
-{
-    static const char *const services[] = {"https://", "http://", NULL};
-    static const char *const proxies[] = {"http://", "https://", "socks5h://",
-                                          "socks5://", NULL};
-    bool is_proxy = key->type == CONFIG_TYPE_PROXY;
-    const char *what = is_proxy ? "http://..., https://... or socks5h://..."
-                                : "https://..., http://... or unix:/path";
-    const char *text =
-        clean_text(l, index, is_proxy ? CONFIG_PATH_MAX : CONFIG_URL_MAX, what);
-    bool good;
-
-    if (text == NULL)
-        return;
-    good = is_printable(text) && has_form(text, is_proxy ? proxies : services);
-    if (!is_proxy && strncmp(text, "unix:/", 6) == 0)
-        good = is_printable(text) && text[6] != '\0';
-    if (!good)
-        want(l, index, what);
-    else if (strchr(text, '@') != NULL && !is_proxy)
-        want(l, index, "without a user or password; see token_file");
-    else
-        set_text(l, field, text);
+        config_set_text(l, field, text);
 }
 
 static void read_bool(struct config_loader *l, size_t index, bool *field)
@@ -147,7 +100,7 @@ static void read_bool(struct config_loader *l, size_t index, bool *field)
     enum config_kind kind = node(l, index)->kind;
 
     if (kind != CONFIG_KIND_TRUE && kind != CONFIG_KIND_FALSE)
-        want(l, index, "true or false");
+        config_want(l, index, "true or false");
     else
         *field = kind == CONFIG_KIND_TRUE;
 }
@@ -160,7 +113,7 @@ static void read_count(struct config_loader *l, size_t index,
     uint64_t v;
 
     if (n->kind != CONFIG_KIND_NUMBER)
-        want(l, index, "a whole number");
+        config_want(l, index, "a whole number");
     else if (parse_u64(n->text, (uint64_t)key->min, (uint64_t)key->max, l->path,
                        &v, &e) != JUSTALOCK_OK)
         fault(l, index, &e);
@@ -176,7 +129,7 @@ static const char *time_text(struct config_loader *l, size_t index,
 
     if (n->kind == CONFIG_KIND_NUMBER)
         return n->text;
-    return clean_text(l, index, 32, what);
+    return config_clean_text(l, index, 32, what);
 }
 
 static void read_lifetime(struct config_loader *l, size_t index,
@@ -247,7 +200,7 @@ static int read_choice(struct config_loader *l, size_t index,
         config_fault(l, l->text->file, n->line, n->column,
                      "%s: \"%.40s\" is not %s", l->path, text, list);
     else
-        want(l, index, list);
+        config_want(l, index, list);
     return 0;
 }
 
@@ -261,7 +214,8 @@ static void read_for(struct config_loader *l, size_t index, unsigned *field)
     unsigned mask = 0;
 
     if (child == 0) {
-        want(l, index, "at least one of \"slurm\", \"pam\", \"command\"");
+        config_want(l, index,
+                    "at least one of \"slurm\", \"pam\", \"command\"");
         return;
     }
     for (; child != 0; child = child == index ? 0 : node(l, child)->next) {
@@ -302,7 +256,7 @@ static void read_lost(struct config_loader *l, size_t index,
 static void read_id(struct config_loader *l, size_t index,
                     struct config_lock *lock)
 {
-    const char *text = clean_text(
+    const char *text = config_clean_text(
         l, index, 64, "a UUID, 32 hex digits or 22 characters of base64url");
     struct justalock_error e;
 
@@ -345,11 +299,11 @@ static void read_list(struct config_loader *l, size_t index, char ***field)
         return;
     }
     for (size_t c = child; c != 0; c = is_array ? node(l, c)->next : 0) {
-        const char *text =
-            clean_text(l, c, PARSE_NAME_MAX, "a text or a list of texts");
+        const char *text = config_clean_text(l, c, PARSE_NAME_MAX,
+                                             "a text or a list of texts");
 
         if (text != NULL)
-            set_text(l, &list[i], text);
+            config_set_text(l, &list[i], text);
         i += list[i] != NULL;
     }
     if (l->errors != errors || l->no_memory) {
@@ -369,12 +323,12 @@ void config_read_value(struct config_loader *l, const struct config_key *key,
 
     switch (key->type) {
     case CONFIG_TYPE_IGNORED:
-        (void)clean_text(l, index, CONFIG_URL_MAX, "a text");
+        (void)config_clean_text(l, index, CONFIG_URL_MAX, "a text");
         return;
     case CONFIG_TYPE_TEXT:
-        text = clean_text(l, index, CONFIG_PATH_MAX, "a text");
+        text = config_clean_text(l, index, CONFIG_PATH_MAX, "a text");
         if (text != NULL)
-            set_text(l, at, text);
+            config_set_text(l, at, text);
         return;
     case CONFIG_TYPE_WORD:
         read_word(l, index, at);
@@ -383,8 +337,10 @@ void config_read_value(struct config_loader *l, const struct config_key *key,
         read_path(l, index, at);
         return;
     case CONFIG_TYPE_URL:
+        config_read_url(l, index, at);
+        return;
     case CONFIG_TYPE_PROXY:
-        read_url(l, index, key, at);
+        config_read_proxy(l, index, at);
         return;
     case CONFIG_TYPE_BOOL:
         read_bool(l, index, at);

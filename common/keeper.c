@@ -72,6 +72,7 @@ void keeper_free(struct keeper *k)
         keep_free(c);
     }
     query_free_all(k);
+    servers_free(&k->servers);
     while (k->strays) {
         struct stray *s = k->strays;
 
@@ -236,6 +237,7 @@ static void on_answer(void *arg, const struct transfer_answer *answer)
 
     landed(c);
     service_read(answer, &a);
+    keep_judge(c, &a);
     if (c->state == KEEP_GIVING)
         give_answered(c, &a);
     else
@@ -246,15 +248,19 @@ enum justalock_status keep_send(struct keep *c, enum service_call call,
                                 unsigned wait_s, int64_t limit_ms, bool fresh,
                                 struct justalock_error *err)
 {
+    struct keeper_service service;
     struct service_request r;
     enum justalock_status st;
 
-    service_build(&c->place->service, &c->lock, call, wait_s, &r);
+    servers_pick(c->place->servers, &c->round, &c->place->service, &service);
+    service_build(&service, &c->lock, call, wait_s, &r);
     r.request.limit_ms = limit_ms < 1 ? 1 : limit_ms;
-    r.request.fresh = fresh;
+    /* One that has failed before may have left a dead connection. */
+    r.request.fresh = fresh || c->round.tried != 0;
     st = transfer_start(c->keeper->hub, &r.request, on_answer, c, &c->flight,
                         err);
     explicit_bzero(&r.token, sizeof(r.token));
+    explicit_bzero(&service.token, sizeof(service.token));
     if (st == JUSTALOCK_OK) {
         c->call = call;
         c->sent = true;
@@ -451,7 +457,7 @@ void keeper_abandon(struct keeper *k)
             keep_cancel(c);
             keep_free(c);
         } else if (c->state != KEEP_GIVING) {
-            give_begin(c, KEEPER_GIVE_MS);
+            give_begin(c, keep_give_ms(c));
         }
         c = next;
     }

@@ -27,7 +27,7 @@
 
 /* Where and how a service is spoken to. Empty texts: unset. */
 struct keeper_service {
-    char url[KEEPER_URL_MAX + 1]; /* http:, https:, unix:/path */
+    char url[KEEPER_URL_MAX + 1]; /* http:, https:, unix:/path; urls.h */
     char ca_file[KEEPER_PATH_MAX + 1];
     char cert_file[KEEPER_PATH_MAX + 1];
     char key_file[KEEPER_PATH_MAX + 1];
@@ -115,8 +115,9 @@ enum justalock_status keeper_adopt(struct keeper *k, uint64_t handle,
 
 /*
  * Give the lock back, or abandon an acquisition; at any time after acquire.
- * Nothing of the handle is in flight when RELEASED comes. Bounded by
- * limit_ms. Unknown handles are answered RELEASED, status STATE.
+ * Nothing of the handle is in flight when RELEASED comes; with several
+ * servers and status NET, it is still tried for a while to give it back.
+ * Bounded by limit_ms. Unknown handles are answered RELEASED, status STATE.
  */
 void keeper_release(struct keeper *k, uint64_t handle, int64_t limit_ms);
 
@@ -150,6 +151,10 @@ bool keeper_run(struct keeper *k, int fd, int64_t max_ms);
 
 /* Handles that are not final, and shares that are still being given back. */
 size_t keeper_count(const struct keeper *k);
+
+/* Some service that it has spoken to has several servers: to give something
+ * back may take until another one has taken over. */
+bool keeper_has_several(const struct keeper *k);
 
 /* Forget what is held, give back what was asked for; no more events. The
  * owner is gone: its work may still be alive, so no lease is ended. Run until

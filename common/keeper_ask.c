@@ -25,7 +25,7 @@ static void end_asking(struct keep *c, enum keeper_event_kind kind,
 
     (void)error_set(&why, status, "%s", text);
     keep_final(c);
-    give_begin(c, KEEPER_GIVE_MS);
+    give_begin(c, keep_give_ms(c));
     keep_emit(c, kind, status, why.text);
 }
 
@@ -153,6 +153,12 @@ static void attempt(struct keep *c, enum service_call call)
     c->is_cut = c->state == KEEP_ASKING && left_ms < limit_ms;
     if (c->is_cut)
         limit_ms = left_ms;
+    limit_ms =
+        keep_share_ms(c, now,
+                      c->state == KEEP_HELD
+                          ? lease_term_at(&c->lease.times, c->lease.deadline)
+                          : c->until,
+                      limit_ms);
     if (keep_send(c, call, 0, limit_ms, c->lease.failures > 0, &err) !=
         JUSTALOCK_OK) {
         (void)lease_answered(&c->lease, LEASE_ANSWER_RETRY, now, -1,
@@ -188,6 +194,11 @@ static void take_answered(struct keep *c, const struct service_answer *a)
     case LEASE_VERDICT_WAIT:
         break;
     }
+    if (a->elsewhere) {
+        lease_elsewhere(&c->lease, now);
+        keep_arm(c);
+        return;
+    }
     if (is_try(c) && a->answer == LEASE_ANSWER_REJECT)
         end_asking(c, KEEPER_TIMEOUT, a->status, a->text);
     else if (!a->usable)
@@ -218,6 +229,8 @@ static void begin_wait(struct keep *c)
     int64_t left_ms = clock_left_ms(c->until, now);
     unsigned wait_s = SERVICE_WAIT_MAX_S;
 
+    if (c->place->servers->count > 1)
+        wait_s = KEEPER_WAIT_MANY_S;
     if (left_ms < wait_s * 1000LL)
         wait_s = (unsigned)((left_ms + 999) / 1000);
     c->waited = true;
@@ -234,6 +247,11 @@ static void wait_answered(struct keep *c, const struct service_answer *a)
 {
     struct clock_time now = clock_now();
 
+    if (a->elsewhere) {
+        c->wait_next = now;
+        keep_arm(c);
+        return;
+    }
     if (!a->usable) {
         wait_failed(c, a->status, a->text, a->retry_after_ms);
         return;

@@ -52,6 +52,7 @@ static void send_call(struct keep *c, enum service_call call,
 
     if (left_ms < limit_ms)
         limit_ms = left_ms;
+    limit_ms = keep_share_ms(c, now, c->give_until, limit_ms);
     if (keep_send(c, call, 0, limit_ms, c->give_failures > 0, &err) !=
         JUSTALOCK_OK) {
         (void)error_set(&c->trouble, err.status, "%s", err.text);
@@ -109,13 +110,30 @@ void give_begin(struct keep *c, int64_t limit_ms)
     keep_hurry(c);
 }
 
+/*
+ * Not given back in time. With several servers another one takes over within
+ * seconds: the owner need not wait for it, but it is asked, too.
+ */
+static void late(struct keep *c, struct clock_time now)
+{
+    const char *why = c->trouble.status != JUSTALOCK_OK
+                          ? c->trouble.text
+                          : "the service did not answer in time";
+
+    if (c->is_final || c->place->servers->count == 1) {
+        end(c, JUSTALOCK_NET, why);
+        return;
+    }
+    keep_final(c);
+    c->give_until = clock_add(now, KEEPER_GIVE_LONG_MS);
+    keep_arm(c);
+    keep_emit(c, KEEPER_RELEASED, JUSTALOCK_NET, why);
+}
+
 void give_due(struct keep *c, struct clock_time now)
 {
     if (is_reached(c->give_until, now))
-        end(c, JUSTALOCK_NET,
-            c->trouble.status != JUSTALOCK_OK
-                ? c->trouble.text
-                : "the service did not answer in time");
+        late(c, now);
     else if (c->flight || is_reached(c->give_next, now))
         step(c, now);
     else
@@ -125,9 +143,14 @@ void give_due(struct keep *c, struct clock_time now)
 static void failed(struct keep *c, const struct service_answer *a,
                    struct clock_time now)
 {
-    int64_t ms =
-        keeper_backoff_ms(c->keeper, c->give_failures++, KEEPER_RETRY_MAX_MS);
+    int64_t ms;
 
+    if (a->elsewhere) {
+        c->give_next = now;
+        keep_arm(c);
+        return;
+    }
+    ms = keeper_backoff_ms(c->keeper, c->give_failures++, KEEPER_RETRY_MAX_MS);
     if (a->retry_after_ms > ms)
         ms = a->retry_after_ms;
     (void)error_set(&c->trouble, a->status, "%s", a->text);

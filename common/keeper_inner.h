@@ -20,6 +20,7 @@
 #include <uthash.h>
 
 #include "keeper.h"
+#include "keeper_servers.h"
 #include "keeper_timer.h"
 #include "service.h"
 
@@ -29,6 +30,11 @@
 #define KEEPER_QUICK_MS     500  /* a wait that ends sooner was none */
 #define KEEPER_FLIGHTS_MAX  32   /* attempts at one service at a time */
 #define KEEPER_GIVE_MS      5000 /* for what nobody waits for */
+/* With several servers one may take over before the share can be given back,
+ * and one that is paused, while it holds a wait back, is not seen to be. */
+#define KEEPER_GIVE_LONG_MS 20000
+#define KEEPER_WAIT_MANY_S  10
+#define KEEPER_LEAST_MS     50 /* of an attempt that shares its time */
 
 enum keep_state {
     KEEP_ASKING,
@@ -43,6 +49,7 @@ enum keep_state {
 struct place {
     struct place *next;
     struct keeper_service service;
+    struct servers *servers; /* of the keeper */
     size_t users;
     bool is_known; /* it has given a usable answer */
     unsigned features;
@@ -77,7 +84,8 @@ struct keep {
 
     struct transfer *flight;
     enum service_call call; /* what is in flight */
-    bool in_line;           /* of its place */
+    struct servers_round round;
+    bool in_line; /* of its place */
     struct keep *line_prev, *line_next;
     bool sent;            /* something has left: there may be a share */
     bool waited;          /* there may be a place in the service's queue */
@@ -112,6 +120,9 @@ struct query {
     struct keeper *keeper;
     struct place *place;
     uint64_t handle;
+    struct lock_id id;
+    struct clock_time until;
+    struct servers_round round;
     struct transfer *flight;
     keeper_view_fn *fn;
     void *arg;
@@ -132,6 +143,7 @@ struct keeper {
     struct keep *keeps;     /* all */
     size_t count;           /* of keeps */
     struct place *places;
+    struct servers *servers;
     struct gate *gates; /* uthash */
     struct query *queries;
     struct stray *strays, **strays_end;
@@ -165,6 +177,18 @@ void ask_due(struct keep *c, struct clock_time now);
 void ask_answered(struct keep *c, const struct service_answer *a);
 /* What an answer says of the service. */
 void ask_learn(struct keep *c, const struct service_answer *a);
+
+/* ---- keeper_many.c ---- */
+
+/* Does this answer count, and if it is of no use, is another server to be
+ * asked at once? Changes *a accordingly. */
+void keep_judge(struct keep *c, struct service_answer *a);
+/* limit_ms, or less where several servers have to share what is left until
+ * `end`. */
+int64_t keep_share_ms(const struct keep *c, struct clock_time now,
+                      struct clock_time end, int64_t limit_ms);
+/* For what nobody waits for, how long to try. */
+int64_t keep_give_ms(const struct keep *c);
 
 /* ---- keeper_give.c: GIVING ---- */
 

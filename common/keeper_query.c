@@ -29,8 +29,15 @@ struct place *place_get(struct keeper *k, const struct keeper_service *service)
     p = calloc(1, sizeof(*p));
     if (!p)
         return NULL;
+    p->servers = servers_get(&k->servers, service->url);
+    if (!p->servers) {
+        free(p);
+        return NULL;
+    }
     p->service = *service;
     p->users = 1;
+    if (p->servers->count > 1) /* else their answers count for nothing */
+        p->features = SERVICE_HAS_RELEASE;
     p->next = k->places;
     k->places = p;
     return p;
@@ -63,6 +70,53 @@ static void query_free(struct query *q)
     free(q);
 }
 
+static void on_view(void *arg, const struct transfer_answer *answer);
+
+/* Ask the next server; with one, the only one, once. */
+static enum justalock_status ask(struct query *q, struct justalock_error *err)
+{
+    struct keeper_lock lock = {.id = q->id};
+    struct keeper_service service;
+    struct service_request r;
+    enum justalock_status st;
+    int64_t left_ms = clock_left_ms(q->until, clock_now());
+
+    servers_pick(q->place->servers, &q->round, &q->place->service, &service);
+    service_build(&service, &lock, SERVICE_VIEW, 0, &r);
+    r.request.limit_ms =
+        left_ms / (int64_t)servers_left(q->place->servers, &q->round);
+    if (r.request.limit_ms < 1)
+        r.request.limit_ms = 1;
+    st =
+        transfer_start(q->keeper->hub, &r.request, on_view, q, &q->flight, err);
+    explicit_bzero(&r.token, sizeof(r.token));
+    explicit_bzero(&service.token, sizeof(service.token));
+    return st;
+}
+
+/*
+ * A server that is not active shows an empty list, which says nothing: its
+ * answers name no service. true: another one has been asked.
+ */
+static bool is_elsewhere(struct query *q, const struct transfer_answer *answer,
+                         enum justalock_status *st, struct justalock_error *err)
+{
+    struct service_answer a;
+
+    if (q->place->servers->count == 1)
+        return false;
+    service_read(answer, &a);
+    (void)servers_judge(q->place->servers, &q->round, &a);
+    if (a.http_status == 200)
+        return false;
+    if (servers_failed(q->place->servers, &q->round, &a)) {
+        *st = ask(q, err);
+        return *st == JUSTALOCK_OK;
+    }
+    *st = error_set(err, a.status, "%s", a.text);
+    return false;
+}
+
 static void on_view(void *arg, const struct transfer_answer *answer)
 {
     struct query *q = arg;
@@ -71,8 +125,12 @@ static void on_view(void *arg, const struct transfer_answer *answer)
     keeper_view_fn *fn = q->fn;
     void *fn_arg = q->arg;
     uint64_t handle = q->handle;
-    enum justalock_status st = service_read_view(answer, &view, &err);
+    enum justalock_status st = JUSTALOCK_OK;
 
+    if (is_elsewhere(q, answer, &st, &err))
+        return;
+    if (st == JUSTALOCK_OK)
+        st = service_read_view(answer, &view, &err);
     query_free(q);
     fn(fn_arg, handle, st, err.text, &view);
 }
@@ -83,8 +141,6 @@ enum justalock_status keeper_query(struct keeper *k, uint64_t handle,
                                    keeper_view_fn *fn, void *arg,
                                    struct justalock_error *err)
 {
-    struct keeper_lock lock = {.id = *id};
-    struct service_request r;
     struct query *q;
     enum justalock_status st = service_check(service, err);
 
@@ -95,6 +151,8 @@ enum justalock_status keeper_query(struct keeper *k, uint64_t handle,
         return error_nomem(err);
     q->keeper = k;
     q->handle = handle;
+    q->id = *id;
+    q->until = clock_add(clock_now(), limit_ms);
     q->fn = fn;
     q->arg = arg;
     q->place = place_get(k, service);
@@ -106,10 +164,7 @@ enum justalock_status keeper_query(struct keeper *k, uint64_t handle,
     if (q->next)
         q->next->prev = q;
     k->queries = q;
-    service_build(&q->place->service, &lock, SERVICE_VIEW, 0, &r);
-    r.request.limit_ms = limit_ms;
-    st = transfer_start(k->hub, &r.request, on_view, q, &q->flight, err);
-    explicit_bzero(&r.token, sizeof(r.token));
+    st = ask(q, err);
     if (st != JUSTALOCK_OK)
         query_free(q);
     return st;

@@ -406,6 +406,15 @@ enum lease_verdict lease_answered(struct lease *l, enum lease_answer answer,
     return answered_held(l, answer, now, retry_after_ms, jitter);
 }
 
+void lease_elsewhere(struct lease *l, struct clock_time now)
+{
+    if (l->state == LEASE_LOST)
+        return;
+    if (l->failures > 0)
+        l->failures--; /* the last of them counts for all */
+    schedule(l, now, now);
+}
+
 enum lease_verdict lease_tick(struct lease *l, struct clock_time now)
 {
     if (l->state == LEASE_LOST)

@@ -111,6 +111,10 @@ enum lease_verdict lease_answered(struct lease *l, enum lease_answer answer,
                                   struct clock_time now, int64_t retry_after_ms,
                                   uint16_t jitter);
 
+/* The attempt that just failed is one of several that are made one after the
+ * other, each at another server: the next one begins at once, before TERM. */
+void lease_elsewhere(struct lease *l, struct clock_time now);
+
 /*
  * Call whenever time may have passed: LOST once D is reached, else WAIT. LOST
  * is final: from then on tick and answered say nothing else.

@@ -11,11 +11,11 @@
 #include <strings.h>
 
 #include "parse.h"
+#include "urls.h"
 
-#define UNIX_SCHEME   "unix:"
-#define UNIX_PATH_MAX 107 /* sun_path without its NUL */
-#define VALUE_MAX     256 /* bytes of a header's value that we look at */
-#define RETRY_MAX_S   86400
+#define UNIX_SCHEME "unix:"
+#define VALUE_MAX   256 /* bytes of a header's value that we look at */
+#define RETRY_MAX_S 86400
 
 static bool is_printable(const char *text)
 {
@@ -27,42 +27,10 @@ static bool is_printable(const char *text)
 
 /* ---- what may be asked ---- */
 
-static enum justalock_status check_url(const char *url,
-                                       struct justalock_error *err)
-{
-    const char *rest = NULL;
-
-    if (strncmp(url, UNIX_SCHEME, strlen(UNIX_SCHEME)) == 0) {
-        const char *path = url + strlen(UNIX_SCHEME);
-
-        if (path[0] != '/' || strlen(path) > UNIX_PATH_MAX)
-            return error_set(err, JUSTALOCK_ARG,
-                             "url: %s: a path of 1 to %d bytes from / on is "
-                             "due after unix:",
-                             url, UNIX_PATH_MAX);
-        return JUSTALOCK_OK;
-    }
-    if (strncasecmp(url, "http://", 7) == 0)
-        rest = url + 7;
-    else if (strncasecmp(url, "https://", 8) == 0)
-        rest = url + 8;
-    if (!rest || rest[0] == '\0' || rest[0] == '/')
-        return error_set(err, JUSTALOCK_ARG,
-                         "url: \"%s\" is not http://HOST, https://HOST or "
-                         "unix:/PATH",
-                         url);
-    if (strpbrk(rest, "@?# \\") || !is_printable(rest))
-        return error_set(err, JUSTALOCK_ARG,
-                         "url: %s: no user, query, fragment, space or "
-                         "backslash may be in it",
-                         url);
-    return JUSTALOCK_OK;
-}
-
 enum justalock_status service_check(const struct keeper_service *s,
                                     struct justalock_error *err)
 {
-    enum justalock_status st = check_url(s->url, err);
+    enum justalock_status st = urls_check(s->url, err);
 
     if (st != JUSTALOCK_OK)
         return st;
@@ -369,6 +337,23 @@ static void read_other(const struct transfer_answer *a,
     r->retry_after_ms = read_retry_after(a);
 }
 
+/* Which service it is, and since which takeover; nothing of it otherwise. */
+static void read_shared(const struct transfer_answer *a,
+                        struct service_answer *r)
+{
+    char identity[SERVICE_IDENTITY_MAX + 2]; /* one more: to see what is cut */
+    char epoch[VALUE_MAX];
+
+    if (find_header(a, "Justalock-Service", identity, sizeof(identity)) !=
+            FOUND_ONE ||
+        strlen(identity) > SERVICE_IDENTITY_MAX || !is_printable(identity) ||
+        find_header(a, "Justalock-Epoch", epoch, sizeof(epoch)) != FOUND_ONE ||
+        parse_u64(epoch, 1, UINT64_MAX, "epoch", &r->epoch, NULL) !=
+            JUSTALOCK_OK)
+        return;
+    memcpy(r->identity, identity, strlen(identity) + 1);
+}
+
 void service_read(const struct transfer_answer *answer,
                   struct service_answer *ret_answer)
 {
@@ -383,6 +368,7 @@ void service_read(const struct transfer_answer *answer,
         return;
     }
     r->http_status = answer->http_status;
+    read_shared(answer, r);
     found = find_header(answer, "Justalock-Features", value, sizeof(value));
     if (found == FOUND_BAD) {
         refuse(r, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO,

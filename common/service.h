@@ -12,8 +12,9 @@
 #include "keeper.h"
 #include "transfer.h"
 
-#define SERVICE_WAIT_MAX_S 30
-#define SERVICE_LINE_MAX   320 /* bytes of one header that we send */
+#define SERVICE_WAIT_MAX_S   30
+#define SERVICE_LINE_MAX     320 /* bytes of one header that we send */
+#define SERVICE_IDENTITY_MAX 64
 
 /* What Justalock-Features may name. */
 enum service_feature {
@@ -24,11 +25,8 @@ enum service_feature {
     SERVICE_HAS_SHARE = 16
 };
 
-/*
- * ARG, with the reason, where a part of s cannot be used: url is not http:,
- * https: or unix:/path, or has a user, a query or a fragment in it; a token
- * that is not printable.
- */
+/* ARG, with the reason, where a part of s cannot be used: its url, which may
+ * name several servers (urls.h), or a token that is not printable. */
 enum justalock_status service_check(const struct keeper_service *s,
                                     struct justalock_error *err) JUSTALOCK_MUST;
 
@@ -57,7 +55,8 @@ struct service_request {
     char token[SERVICE_LINE_MAX];
 };
 
-/* wait_s: SERVICE_WAIT only. limit_ms and fresh are the caller's to set. */
+/* service->url: of one server. wait_s: SERVICE_WAIT only. limit_ms and fresh
+ * are the caller's to set. */
 void service_build(const struct keeper_service *service,
                    const struct keeper_lock *lock, enum service_call call,
                    unsigned wait_s, struct service_request *ret_request);
@@ -71,7 +70,12 @@ struct service_answer {
     uint64_t token;
     char holder[KEEPER_HOLDER_MAX + 1];
     char since[KEEPER_SINCE_MAX + 1];
-    int64_t retry_after_ms;       /* -1: not said */
+    int64_t retry_after_ms; /* -1: not said */
+    /* Of one of several servers: "" or 0 where it is not said, or not well. */
+    char identity[SERVICE_IDENTITY_MAX + 1];
+    uint64_t epoch;
+    bool stray;     /* keeper_servers.h: it does not count */
+    bool elsewhere; /* the same: ask another server at once */
     enum justalock_status status; /* not usable: NET, PROTO, DENIED; text */
     int http_status;
     char text[240];

@@ -31,6 +31,8 @@
 #define BATCH        256     /* messages read in one pass */
 #define QUEUE_MAX    8388608 /* bytes for an owner that does not read */
 #define LAST_MS      2000    /* to give back what was asked for, at the end */
+#define LAST_LONG_MS 15000   /* the same, where a server may have to take over \
+                              */
 #define EXIT_USAGE   64
 #define EXIT_PRIVATE 77 /* privileges could not be given up */
 
@@ -362,7 +364,8 @@ static void serve(struct program *p)
         if (keeper_run(p->keeper, p->inbox, RUN_MS))
             read_inbox(p);
     keeper_abandon(p->keeper);
-    end = clock_add(clock_now(), LAST_MS);
+    end = clock_add(clock_now(),
+                    keeper_has_several(p->keeper) ? LAST_LONG_MS : LAST_MS);
     while (keeper_count(p->keeper) > 0 && clock_left_ms(end, clock_now()) > 0)
         (void)keeper_run(p->keeper, -1, clock_left_ms(end, clock_now()));
 }

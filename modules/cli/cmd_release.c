@@ -17,6 +17,7 @@
 #include "buf.h"
 #include "cli.h"
 #include "parse.h"
+#include "urls.h"
 
 #define LIMIT_MS   10000
 #define ANSWER_MAX 4096
@@ -88,7 +89,10 @@ static enum justalock_status understand(const struct buf *b, char *ret_text,
     parse_mask_unclean(ret_text);
     if (strncmp(b->data + sizeof(start) - 1, "200", 3) == 0)
         return JUSTALOCK_OK;
-    return error_set(err, JUSTALOCK_DENIED, "%s", ret_text);
+    (void)error_set(err, JUSTALOCK_DENIED, "%s", ret_text);
+    if (strncmp(b->data + sizeof(start) - 1, "503", 3) == 0)
+        err->http_status = 503;
+    return err->status;
 }
 
 static enum justalock_status ask(const char *path, const struct lock_id *id,
@@ -138,14 +142,35 @@ static bool is_agreed(const char *name)
            (line[0] == 'y' || line[0] == 'Y');
 }
 
+/* One of several is active; the others answer 503. */
+static enum justalock_status ask_all(const char *urls, const struct lock_id *id,
+                                     char *ret_text, size_t size,
+                                     struct justalock_error *err)
+{
+    enum justalock_status st = JUSTALOCK_NET;
+    char path[URLS_LEN + 1];
+
+    while ((st == JUSTALOCK_NET || err->http_status == 503) &&
+           urls_next_socket(&urls, path)) {
+        err->http_status = 0;
+        st = ask(path, id, ret_text, size, err);
+        if (st == JUSTALOCK_OK)
+            break;
+    }
+    return st;
+}
+
 static int release(const struct cli_context *c, const char *name, bool yes)
 {
+    const char *urls = c->service.url;
+    char path[URLS_LEN + 1];
+
     struct justalock_error err;
     struct lock_id id;
     char text[256];
     enum justalock_status st;
 
-    if (strncmp(c->service.url, "unix:", 5) != 0) {
+    if (!urls_next_socket(&urls, path)) {
         cli_say("%s: a lock can be broken only by root on the host of a "
                 "justalock-server, over its unix socket: --url unix:PATH. At "
                 "other services it lapses when its holder stops refreshing it",
@@ -157,7 +182,7 @@ static int release(const struct cli_context *c, const char *name, bool yes)
         return cli_fail(&err, st);
     if (!yes && !is_agreed(name))
         return CLI_DENIED;
-    st = ask(c->service.url + 5, &id, text, sizeof(text), &err);
+    st = ask_all(c->service.url, &id, text, sizeof(text), &err);
     if (st != JUSTALOCK_OK)
         return cli_fail(&err, st);
     (void)printf("%s: %s\n", name, text);

@@ -14,6 +14,7 @@
 
 #include "cli.h"
 #include "parse.h"
+#include "urls.h"
 
 static const char *env_or(const char *value, const char *name)
 {
@@ -167,6 +168,8 @@ static enum justalock_status fill_service(struct cli_context *c,
 static enum justalock_status check_url(const char *url,
                                        struct justalock_error *err)
 {
+    if (urls_count(url) > 1)
+        return urls_check(url, err);
     if (strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0 ||
         strncmp(url, "unix:/", 6) == 0)
         return JUSTALOCK_OK;
