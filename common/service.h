@@ -74,8 +74,8 @@ struct service_answer {
     /* Of one of several servers: "" or 0 where it is not said, or not well. */
     char identity[SERVICE_IDENTITY_MAX + 1];
     uint64_t epoch;
-    bool stray;     /* keeper_servers.h: it does not count */
-    bool elsewhere; /* the same: ask another server at once */
+    bool stray;                   /* keeper_servers.h: it does not count */
+    bool elsewhere;               /* the same: ask another server at once */
     enum justalock_status status; /* not usable: NET, PROTO, DENIED; text */
     int http_status;
     char text[240];

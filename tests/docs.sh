@@ -263,9 +263,8 @@ headers() { grep -ohE '"Justalock-[A-Z][a-z]+' "$@" | tr -d '"'; }
 same "protocol: headers of the server" \
     "$(headers modules/server/http_head.c modules/server/http_answer.c)" \
     "$(grep -oE 'Justalock-[A-Z][a-z]+' $page)"
-# Which of several servers it is, our client does not ask.
 same "protocol: headers of the service" "$(headers common/service.c)" \
-    "$(grep -oE 'Justalock-[A-Z][a-z]+' $page | grep -vE -- '-(Service|Epoch)$')"
+    "$(grep -oE 'Justalock-[A-Z][a-z]+' $page)"
 same "protocol: the features" \
     "$(sed -n 's/^#define FEATURES "\(.*\)"/\1/p' modules/server/http_answer.c | words)" \
     "$(sed -n 's/^\.Dl Justalock-Features: //p' $page | words)"

@@ -31,8 +31,7 @@
 #define BATCH        256     /* messages read in one pass */
 #define QUEUE_MAX    8388608 /* bytes for an owner that does not read */
 #define LAST_MS      2000    /* to give back what was asked for, at the end */
-#define LAST_LONG_MS 15000   /* the same, where a server may have to take over \
-                              */
+#define LAST_LONG_MS 15000   /* where another server may have to take over */
 #define EXIT_USAGE   64
 #define EXIT_PRIVATE 77 /* privileges could not be given up */
 

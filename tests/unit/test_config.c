@@ -136,6 +136,45 @@ static void test_defaults(void **state)
     config_free(NULL);
 }
 
+/* Several servers: a text with commas, or a list; a list of one is one. */
+static void test_servers(void **state)
+{
+    static const char *const cases[][2] = {
+        {"\"http://a:1,http://b:2\"", "http://a:1,http://b:2"},
+        {"[\"http://a:1\", \"http://b:2\"]", "http://a:1,http://b:2"},
+        {"[\"https://a/x\"]", "https://a/x"},
+        {"[\"unix:/s\", \"http://b\", \"http://c\"]",
+         "unix:/s,http://b,http://c"},
+    };
+    char text[2048];
+    char part[300];
+    struct config *c;
+    struct justalock_error err;
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        (void)snprintf(text, sizeof(text), "{\"service\": {\"url\": %s}}",
+                       cases[i][0]);
+        c = take(text);
+        assert_string_equal(c->service.url, cases[i][1]);
+        config_free(c);
+    }
+    /* 511 bytes with the comma, and one more. */
+    memset(part, 'a', sizeof(part));
+    memcpy(part, "http://", 7);
+    part[255] = '\0';
+    (void)snprintf(text, sizeof(text),
+                   "{\"service\": {\"url\": [\"%s\", \"%.254sb\"]}}", part,
+                   part);
+    c = take(text);
+    assert_int_equal(strlen(c->service.url), 511);
+    config_free(c);
+    (void)snprintf(text, sizeof(text),
+                   "{\"service\": {\"url\": [\"%s\", \"%sb\"]}}", part, part);
+    assert_int_equal(parse(text, &c, &err), JUSTALOCK_CONFIG);
+    assert_has(err.text, "511 bytes at most");
+}
+
 static void test_values(void **state)
 {
     struct config *c = take(
@@ -223,6 +262,21 @@ static void test_faults(void **state)
         {"{\"service\": {\"url\": \"https://a b/\"}}", "service.url"},
         {"{\"service\": {\"url\": \"https://u:p@h/\"}}", "user or password"},
         {"{\"service\": {\"url\": \"unix:run/x\"}}", "service.url"},
+        {"{\"service\": {\"url\": \"http://a,http://b,http://a/\"}}",
+         "f.json:1:21: service.url: http://a is named twice"},
+        {"{\"service\": {\"url\": [\"http://a\", \"https://b\"]}}",
+         "service.url: http://a beside https://b: all over https"},
+        {"{\"service\": {\"url\": [\"https://a\", "
+         "\"https://justalock.dev/\"]}}",
+         "a service of its own"},
+        {"{\"service\": {\"url\": \"http://a,\"}}", "missing before"},
+        {"{\"service\": {\"url\": \"http://a,http:///b\"}}", "http:///b"},
+        {"{\"service\": {\"url\": []}}", "one server at least"},
+        {"{\"service\": {\"url\": [\"http://a\", 1]}}",
+         "f.json:1:34: service.url: must be https"},
+        {"{\"service\": {\"url\": [\"http://a,http://b\"]}}",
+         "without a comma"},
+        {"{\"service\": {\"url\": [\"http://a\", \"http://u@b\"]}}", "no user"},
         {"{\"service\": {\"ca_file\": \"ca.pem\"}}", "begins with /"},
         {"{\"service\": {\"cert_file\": \"/c\"}}", "belong together"},
         {"{\"service\": {\"key_file\": \"/k\"}}", "belong together"},
@@ -640,6 +694,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_servers),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_report),
         cmocka_unit_test(test_long_line),

@@ -183,6 +183,43 @@ static void test_retry_cap(void **state)
     }
 }
 
+/* Several servers, one after the other: one failure, and no pause before the
+ * next of them; none begins from TERM on. */
+static void test_elsewhere(void **state)
+{
+    struct lease l = held();
+
+    (void)state;
+    walk_to(l.next);
+    for (int round = 0; round < 3; round++) {
+        for (int server = 0; server < 3; server++) {
+            lease_attempt(&l, now);
+            walk(5);
+            assert_int_equal(answer(&l, LEASE_ANSWER_RETRY),
+                             LEASE_VERDICT_WAIT);
+            if (server == 2)
+                break;
+            lease_elsewhere(&l, now);
+            assert_true(until_next(&l) == 0);
+            assert_int_equal(l.failures, round);
+        }
+        assert_true(l.ambiguous);
+        assert_int_equal(l.failures, round + 1);
+        assert_true(until_next(&l) >= 75);
+        walk_to(l.next);
+    }
+    walk_to(clock_add(lease_term_at(&l.times, l.deadline), -1));
+    lease_attempt(&l, now);
+    walk(1);
+    assert_int_equal(answer(&l, LEASE_ANSWER_RETRY), LEASE_VERDICT_WAIT);
+    lease_elsewhere(&l, now);
+    assert_same_time(l.next, l.deadline);
+    walk_to(l.deadline);
+    assert_int_equal(lease_tick(&l, now), LEASE_VERDICT_LOST);
+    lease_elsewhere(&l, now);
+    assert_true(clock_is_never(l.next));
+}
+
 static void test_success_after_failures(void **state)
 {
     struct lease l = held();
@@ -295,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_retries),
         cmocka_unit_test(test_retry_jitter),
         cmocka_unit_test(test_retry_cap),
+        cmocka_unit_test(test_elsewhere),
         cmocka_unit_test(test_success_after_failures),
         cmocka_unit_test(test_held_retry_after),
         cmocka_unit_test(test_suspend),

@@ -530,6 +530,14 @@ static void test_options_refuse(void **state)
     assert_int_equal(justalock_options_url(o, "http://", &err), JUSTALOCK_ARG);
     assert_int_equal(justalock_options_url(o, "http://x y\n", &err),
                      JUSTALOCK_ARG);
+    assert_int_equal(justalock_options_url(o, "http://a,ftp://b", &err),
+                     JUSTALOCK_ARG);
+    assert_non_null(strstr(err.text, "'ftp://b'"));
+    assert_int_equal(justalock_options_url(o, "http://a,https://b", &err),
+                     JUSTALOCK_ARG);
+    assert_int_equal(justalock_options_url(o, "http://a,http://a", &err),
+                     JUSTALOCK_ARG);
+    assert_int_equal(justalock_options_url(o, "http://a,http://b", &err), 0);
     memcpy(text, "http://", 7);
     text[512] = '\0';
     assert_int_equal(justalock_options_url(o, text, &err), JUSTALOCK_ARG);

@@ -266,6 +266,50 @@ static void test_read_none(void **state)
     assert_int_equal(a.retry_after_ms, -1);
 }
 
+/* Both or none: a server that says half of it is not one of several. */
+static void test_read_shared(void **state)
+{
+    static const char *const bad[] = {
+        F,
+        F "Justalock-Service: s\r\n",
+        F "Justalock-Epoch: 7\r\n",
+        F "Justalock-Service: \r\nJustalock-Epoch: 7\r\n",
+        F "Justalock-Service: s\r\nJustalock-Epoch: 0\r\n",
+        F "Justalock-Service: s\r\nJustalock-Epoch: -7\r\n",
+        F "Justalock-Service: s\r\nJustalock-Epoch: 7 \t8\r\n",
+        F "Justalock-Service: s\r\nJustalock-Epoch: "
+          "18446744073709551616\r\n",
+        F "Justalock-Service: s\r\nJustalock-Service: t\r\n"
+          "Justalock-Epoch: 7\r\n",
+        F "Justalock-Service: s\r\nJustalock-Epoch: 7\r\n"
+          "Justalock-Epoch: 8\r\n",
+        F "Justalock-Service: s\x1bs\r\nJustalock-Epoch: 7\r\n",
+    };
+    struct service_answer a;
+    char head[512];
+
+    (void)state;
+    read_answer(503,
+                F "Justalock-Service: 0f\r\n"
+                  "Justalock-Epoch: 18446744073709551615\r\n",
+                "", &a);
+    assert_string_equal(a.identity, "0f");
+    assert_true(a.epoch == UINT64_MAX);
+    for (size_t i = 0; i < LENGTH(bad); i++) {
+        read_answer(409, bad[i], "", &a);
+        if (a.identity[0] != '\0')
+            fail_msg("taken: %s", bad[i]);
+        assert_true(a.usable);
+    }
+    for (int len = 64; len <= 65; len++) {
+        (void)snprintf(head, sizeof(head),
+                       F "Justalock-Service: %0*d\r\nJustalock-Epoch: 7\r\n",
+                       len, 7);
+        read_answer(409, head, "", &a);
+        assert_int_equal(strlen(a.identity), len == 64 ? 64 : 0);
+    }
+}
+
 /* ---- views ---- */
 
 static enum justalock_status read_view(int status, const char *body,
@@ -323,11 +367,11 @@ static void test_view(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_urls),      cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_check),     cmocka_unit_test(test_check_lock),
-        cmocka_unit_test(test_read),      cmocka_unit_test(test_read_page),
-        cmocka_unit_test(test_read_busy), cmocka_unit_test(test_read_none),
-        cmocka_unit_test(test_view),
+        cmocka_unit_test(test_urls),        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_check),       cmocka_unit_test(test_check_lock),
+        cmocka_unit_test(test_read),        cmocka_unit_test(test_read_page),
+        cmocka_unit_test(test_read_busy),   cmocka_unit_test(test_read_none),
+        cmocka_unit_test(test_read_shared), cmocka_unit_test(test_view),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
