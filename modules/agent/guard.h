@@ -30,7 +30,7 @@
 #define GUARD_RELEASE_MS  4000       /* for one release at the service */
 #define GUARD_NOTE_MS     2000       /* a waiting module hears of us by then */
 #define GUARD_PATIENCE_MS 10000      /* service silent: refused, if closed */
-#define GUARD_OPEN_MS     3000       /* service silent: let go on, if open */
+#define GUARD_OPEN_MS     3000 /* the same: let go on, if open, and one server */
 #define GUARD_RETURN_MS                                                        \
     10000 /* waiting modules come back after our                               \
              restart within that */

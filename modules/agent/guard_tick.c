@@ -9,6 +9,7 @@
 
 #include "guard.h"
 #include "log.h"
+#include "urls.h"
 
 #define LEAVING_MS    200   /* between looks whether it is empty */
 #define FORGOTTEN_MS  60000 /* empty for so long: is the job over? */
@@ -17,7 +18,9 @@
 static void tick_asking(struct guard *g, struct work *w, struct clock_time now)
 {
     bool is_open = w->f.on_unreachable == CONFIG_UNREACHABLE_OPEN;
-    int64_t patience = is_open ? GUARD_OPEN_MS : GUARD_PATIENCE_MS;
+    /* Another server may be about to take over: that is worth waiting for. */
+    bool is_one = urls_count(w->f.service.url) == 1;
+    int64_t patience = is_open && is_one ? GUARD_OPEN_MS : GUARD_PATIENCE_MS;
     struct keeper_event silent = {.kind = KEEPER_TIMEOUT,
                                   .status = JUSTALOCK_NET};
     bool is_due = false;

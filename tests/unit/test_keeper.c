@@ -3,6 +3,7 @@
  * test_keeper.c - the keeper against a service that does what each test says.
  * Times are real, so the leases here are short.
  */
+#include "alloc_fails.h"
 #include "test.h"
 
 #include <dlfcn.h>
@@ -32,39 +33,6 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
         for (;;)
             (void)pause();
     return real(node, service, hints, res);
-}
-
-/* The allocation that fails, counted in this thread; 0: none. */
-static __thread unsigned fail_at;
-static __thread bool failed;
-
-static bool is_to_fail(void)
-{
-    if (fail_at == 0 || --fail_at > 0)
-        return false;
-    failed = true;
-    return true;
-}
-
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return is_to_fail() ? NULL : __real_calloc(n, size);
-}
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_malloc(size_t size)
-{
-    return is_to_fail() ? NULL : __real_malloc(size);
-}
-
-void *__real_realloc(void *p, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-void *__wrap_realloc(void *p, size_t size)
-{
-    return is_to_fail() ? NULL : __real_realloc(p, size);
 }
 
 struct rig {

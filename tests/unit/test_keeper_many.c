@@ -4,6 +4,7 @@
  * which plays the active one, a standby, a silent one, one of another service
  * or one from before a takeover. Times are real, so the leases are short.
  */
+#include "alloc_fails.h"
 #include "test.h"
 
 #include <netinet/in.h>
@@ -19,39 +20,6 @@
 #define EVENTS_MAX 4096
 #define FEATURES   "Justalock-Features: wait release token holder share\r\n"
 #define LONG_MS    20000
-
-/* The allocation that fails, counted in this thread; 0: none. */
-static __thread unsigned fail_at;
-static __thread bool failed;
-
-static bool is_to_fail(void)
-{
-    if (fail_at == 0 || --fail_at > 0)
-        return false;
-    failed = true;
-    return true;
-}
-
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return is_to_fail() ? NULL : __real_calloc(n, size);
-}
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_malloc(size_t size)
-{
-    return is_to_fail() ? NULL : __real_malloc(size);
-}
-
-void *__real_realloc(void *p, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-void *__wrap_realloc(void *p, size_t size)
-{
-    return is_to_fail() ? NULL : __real_realloc(p, size);
-}
 
 enum role {
     ACTIVE,  /* grants, refreshes, takes back */
@@ -134,8 +102,9 @@ static void play(void *arg, const struct fake_request *q, struct fake_step *s)
     struct server *a = arg;
     static const char view[] = "{\"held\":true,\"shares\":1,\"waiters\":0}";
     bool is_view = strcmp(q->method, "GET") == 0;
+    enum role role = a->role;
 
-    switch (a->role) {
+    switch (role) {
     case STANDBY:
         s->status = is_view ? 200 : 503;
         (void)snprintf(s->headers, sizeof(s->headers), "%s",
