@@ -5,7 +5,9 @@
  * such a machine by what /proc/self/cgroup says; here that file has its line
  * of v2 alone. All else that Slurm does with cgroups is real.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdarg.h>

@@ -76,7 +76,7 @@ static void nap(unsigned ms)
     (void)nanosleep(&t, NULL);
 }
 
-static void broken(const char *form, ...)
+__attribute__((format(printf, 1, 2))) static void broken(const char *form, ...)
 {
     va_list ap;
 

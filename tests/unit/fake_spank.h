@@ -41,7 +41,8 @@ __attribute__((unused)) static void fake_reset(spank_context_t context)
     fake.step_id = 0xfffffffbU;
 }
 
-static void fake_add(char *to, size_t size, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void
+fake_add(char *to, size_t size, const char *fmt, va_list ap)
 {
     size_t len = strlen(to);
 

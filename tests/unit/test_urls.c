@@ -19,8 +19,8 @@ static void test_good(void **state)
         "unix:/run/a.sock,http://b:7171",
         "http://a:1,http://a:2",
         "unix:/A,unix:/a",
-        "http://1,http://2,http://3,http://4,http://5,http://6,http://7,"
-        "http://8",
+        ("http://1,http://2,http://3,http://4,http://5,http://6,http://7,"
+         "http://8"),
     };
     struct justalock_error err;
 
