@@ -60,6 +60,8 @@ HARDEN        := $(if $(SAN)$(FAULT),,-D_FORTIFY_SOURCE=2 -fstack-protector-stro
 COMPILE = $(CC) $(ours_CPPFLAGS) $(CPPFLAGS) $(ours_CFLAGS) $(HARDEN) $(CFLAGS)
 LINK    = $(CC) $(ours_CFLAGS) $(CFLAGS) $(ours_LDFLAGS) $(LDFLAGS)
 
+comma := ,
+
 # ---- what is made of what -------------------------------------------------
 
 BASE    := error clock buf log parse urls file
@@ -158,11 +160,19 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*
 ifeq ($(have_pam),)
 UNIT := $(filter-out %/test_pam_module,$(UNIT))
 endif
-$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,tests/lib/fake_service modules/agent/keeper_jail) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(call objs,$(addprefix modules/agent/,$(AGENT_PURE))) $(slurm_objs) $(call objs,modules/pam/pam_session modules/pam/pam_options)
+$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,tests/lib/fake_service tests/lib/server_rig modules/agent/keeper_jail) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(call objs,$(addprefix modules/agent/,$(AGENT_PURE))) $(slurm_objs) $(call objs,modules/pam/pam_session modules/pam/pam_options)
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	@mkdir -p $(@D)
-	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $< $(UNIT_LDFLAGS_$*) $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $(filter %.o,$^) $(UNIT_LDFLAGS_$*) $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
+
+# Programs whose memory runs out when they say so: tests/lib/fail_alloc.h.
+FAIL_ALLOC := $(addprefix $(B)/tests/unit/test_,http)
+$(FAIL_ALLOC): $(call objs,tests/lib/fail_alloc)
+ifneq ($(filter address thread,$(subst $(comma), ,$(SAN))),)
+$(FAIL_ALLOC): LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+$(call objs,tests/lib/fail_alloc): CPPFLAGS += -DFAIL_ALLOC_WRAPS
+endif
 
 UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
 UNIT_LDFLAGS_test_table_walk := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fail_alloc.c - see fail_alloc.h. What a program defines by the name malloc
+ * is what every shared library calls, too; the C library's own has a second
+ * name. Under a sanitizer the linker's --wrap puts ours before its.
+ */
+#include "fail_alloc.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#ifdef FAIL_ALLOC_WRAPS
+#define OURS(name)  __wrap_##name
+#define REAL(name)  __real_##name
+#define LIVE(delta) (void)(delta)
+#else
+#define OURS(name)  name
+#define REAL(name)  __libc_##name
+#define LIVE(delta) (void)__atomic_add_fetch(&live, (delta), __ATOMIC_RELAXED)
+#endif
+
+static long live;
+static __thread long left, rest; /* 0: none fails */
+static __thread bool has_failed;
+
+void *REAL(malloc)(size_t size);
+void *REAL(calloc)(size_t n, size_t size);
+void *REAL(realloc)(void *old, size_t size);
+void *OURS(malloc)(size_t size);
+void *OURS(calloc)(size_t n, size_t size);
+void *OURS(realloc)(void *old, size_t size);
+
+static bool is_to_fail(void)
+{
+    if (left == 0)
+        return false;
+    if (left > 1) {
+        left--;
+        return false;
+    }
+    if (--rest == 0)
+        left = 0;
+    has_failed = true;
+    errno = ENOMEM;
+    return true;
+}
+
+static void *counted(void *p)
+{
+    if (p != NULL)
+        LIVE(1L);
+    return p;
+}
+
+void *OURS(malloc)(size_t size)
+{
+    return is_to_fail() ? NULL : counted(REAL(malloc)(size));
+}
+
+void *OURS(calloc)(size_t n, size_t size)
+{
+    return is_to_fail() ? NULL : counted(REAL(calloc)(n, size));
+}
+
+void *OURS(realloc)(void *old, size_t size)
+{
+    if (old == NULL)
+        return OURS(malloc)(size);
+    if (size == 0)
+        LIVE(-1L);
+    return size > 0 && is_to_fail() ? NULL : REAL(realloc)(old, size);
+}
+
+#ifdef FAIL_ALLOC_WRAPS
+char *__wrap_strdup(const char *text);
+char *__wrap_strdup(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *p = OURS(malloc)(size);
+
+    return p == NULL ? NULL : memcpy(p, text, size);
+}
+#else
+void __libc_free(void *p);
+void *__libc_memalign(size_t align, size_t size);
+
+void free(void *p)
+{
+    int saved = errno;
+
+    if (p != NULL)
+        LIVE(-1L);
+    __libc_free(p);
+    errno = saved;
+}
+
+static void *aligned(size_t align, size_t size)
+{
+    return is_to_fail() ? NULL : counted(__libc_memalign(align, size));
+}
+
+void *memalign(size_t align, size_t size);
+void *memalign(size_t align, size_t size)
+{
+    return aligned(align, size);
+}
+
+void *aligned_alloc(size_t align, size_t size)
+{
+    return aligned(align, size);
+}
+
+int posix_memalign(void **ret, size_t align, size_t size)
+{
+    void *p = aligned(align, size);
+
+    if (p == NULL)
+        return ENOMEM;
+    *ret = p;
+    return 0;
+}
+#endif
+
+void fail_alloc_at(long n, long times)
+{
+    left = n;
+    rest = times;
+    has_failed = false;
+}
+
+bool fail_alloc_off(void)
+{
+    left = 0;
+    return has_failed;
+}
+
+long fail_alloc_live(void)
+{
+    return __atomic_load_n(&live, __ATOMIC_RELAXED);
+}
+
+long fail_alloc_each(fail_alloc_fn *fn, void *arg)
+{
+    bool hit = true;
+
+    fail_alloc_off();
+    assert_true(fn(arg));
+    for (long n = 1;; n++) {
+        long before = fail_alloc_live();
+        bool good;
+
+        fail_alloc_at(n, 1);
+        good = fn(arg);
+        hit = fail_alloc_off();
+        if (!hit && !good)
+            fail_msg("no memory, it says, and there was");
+        if (fail_alloc_live() > before)
+            fail_msg("%ld blocks are left behind after the failure of %ld",
+                     fail_alloc_live() - before, n);
+        if (!hit)
+            return n - 1;
+    }
+}

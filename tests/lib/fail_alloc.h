@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fail_alloc.h - memory that runs out when a test says so: for our code and
+ * for every library beneath it, in the thread that asked for it only. A
+ * program has it by being linked with fail_alloc.o.
+ *
+ * Under a sanitizer, whose memory it must be, it is our code's calls that
+ * fail, and fail_alloc_live is always 0: the sanitizer looks for leaks.
+ */
+#ifndef TESTS_FAIL_ALLOC_H
+#define TESTS_FAIL_ALLOC_H
+
+#include <stdbool.h>
+
+/* From now on in this thread: allocation n (1 is the next) fails, and the
+ * `times` - 1 after it. */
+void fail_alloc_at(long n, long times);
+#define FAIL_ALLOC_ON 1000000000L /* all after it, too */
+/* None fails from now on. Returns whether one has. */
+bool fail_alloc_off(void);
+/* Allocated by all threads and not freed, in blocks. */
+long fail_alloc_live(void);
+
+/*
+ * Call fn with the first allocation failing, the second, and so on, until none
+ * does: then fn has run without a failure, and its word counts. fn says false
+ * where it noticed that there was no memory; before that it has checked what
+ * it left. Where nothing fails it must say true. Returns how many points there
+ * were. A first call, of which nothing is asked, lets libraries allocate what
+ * they keep.
+ */
+typedef bool fail_alloc_fn(void *arg);
+long fail_alloc_each(fail_alloc_fn *fn, void *arg);
+
+#endif
