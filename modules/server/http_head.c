@@ -171,6 +171,13 @@ void request_read_head(struct request *r, const char *url, const char *method,
         r->must_close = true;
         return;
     }
+    /* Now or never: libmicrohttpd takes no answer while a body comes. */
+    if (r->guard.length > BODY_READ_MAX) {
+        r->status = 0;
+        answer_refuse(r, 413, "the body is a client id of 1 to 64 bytes\n");
+        r->must_close = true;
+        return;
+    }
     (void)MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, on_argument,
                                     &h);
     if (r->status == 0)
