@@ -167,7 +167,7 @@ $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $(filter %.o,$^) $(UNIT_LDFLAGS_$*) $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
 
 # Programs whose memory runs out when they say so: tests/lib/fail_alloc.h.
-FAIL_ALLOC := $(addprefix $(B)/tests/unit/test_,http)
+FAIL_ALLOC := $(addprefix $(B)/tests/unit/test_,http_answer)
 $(FAIL_ALLOC): $(call objs,tests/lib/fail_alloc)
 ifneq ($(filter address thread,$(subst $(comma), ,$(SAN))),)
 $(FAIL_ALLOC): LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
@@ -262,7 +262,7 @@ $(EXAMPLES): $(B)/tests/examples/%: $(B)/obj/tests/examples/%.o $(B)/lib/libjust
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $< -L$(B)/lib -Wl,-rpath,'$$ORIGIN/../../lib' -ljustalock
 $(filter-out $(B)/tests/unit/%,$(PROGRAMS)): $(B)/tests/%: $(B)/obj/tests/%.o $(B)/libtest.a
 	@mkdir -p $(@D)
-	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $< $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $(filter %.o,$^) $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
 check-run: all unit programs
 	B=$(B) tests/lib/run-tests tests/lib/check-style $(LONG_TESTS) $(filter-out $(LONG_TESTS),$(SHELL_TESTS)) $(UNIT)
 check-style:

@@ -19,14 +19,20 @@ void answer_refuse(struct request *r, unsigned status, const char *reason)
     r->reason = reason;
 }
 
-static void header(struct MHD_Response *m, const char *name, const char *value)
+/* An answer's head as it grows. Half of one must not leave: an offer without
+ * the word for it, or without our features, looks like a grant. */
+struct head {
+    struct MHD_Response *m;
+    bool is_whole;
+};
+
+static void header(struct head *h, const char *name, const char *value)
 {
-    /* Without memory for a header the answer is still true: none of them
-     * makes a lock held that is not. */
-    (void)MHD_add_response_header(m, name, value);
+    if (MHD_add_response_header(h->m, name, value) != MHD_YES)
+        h->is_whole = false;
 }
 
-static void lock_headers(const struct request *r, struct MHD_Response *m)
+static void lock_headers(const struct request *r, struct head *h)
 {
     const struct lock_answer *a = &r->answer;
     char token[24];
@@ -34,19 +40,19 @@ static void lock_headers(const struct request *r, struct MHD_Response *m)
     switch (a->result) {
     case LOCK_NEW:
     case LOCK_RENEWED:
-        header(m, "Justalock-Holding",
+        header(h, "Justalock-Holding",
                a->result == LOCK_NEW ? "new" : "renewed");
         (void)snprintf(token, sizeof(token), "%" PRIu64, a->token);
-        header(m, "Justalock-Token", token);
+        header(h, "Justalock-Token", token);
         break;
     case LOCK_OFFERED:
-        header(m, "Justalock-Holding", "offered");
+        header(h, "Justalock-Holding", "offered");
         break;
     case LOCK_CONFLICT:
         if (a->holder[0] != '\0')
-            header(m, "Justalock-Holder", a->holder);
+            header(h, "Justalock-Holder", a->holder);
         if (a->since_s != 0)
-            header(m, "Justalock-Since", pages_time(a->since_s).s);
+            header(h, "Justalock-Since", pages_time(a->since_s).s);
         break;
     default:
         break;
@@ -100,17 +106,17 @@ static const char *type_of(const struct request *r)
     }
 }
 
-static void retry_after(const struct request *r, struct MHD_Response *m)
+static void retry_after(const struct request *r, struct head *h)
 {
     int64_t left_s = (r->server->quiet_until_ms - clock_raw_ms()) / 1000 + 1;
     char text[24];
 
     (void)snprintf(text, sizeof(text), "%" PRId64, left_s < 1 ? 1 : left_s);
-    header(m, "Retry-After", text);
+    header(h, "Retry-After", text);
 }
 
 /* Who answers, where it could be one of several. */
-static void shared_headers(const struct server *s, struct MHD_Response *m)
+static void shared_headers(const struct server *s, struct head *h)
 {
     const struct store_shared *shared = store_shared(s->store);
     char epoch[24];
@@ -118,38 +124,39 @@ static void shared_headers(const struct server *s, struct MHD_Response *m)
     if (shared == NULL || !s->is_leading)
         return;
     (void)snprintf(epoch, sizeof(epoch), "%" PRIu64, shared->epoch);
-    header(m, "Justalock-Service", shared->service);
-    header(m, "Justalock-Epoch", epoch);
+    header(h, "Justalock-Service", shared->service);
+    header(h, "Justalock-Epoch", epoch);
 }
 
 mhd_result answer_send(struct request *r)
 {
-    struct MHD_Response *m = make(r);
+    struct head h = {.m = make(r), .is_whole = true};
     const char *type = type_of(r);
-    mhd_result ok;
+    mhd_result ok = MHD_NO; /* closes the connection: no answer, no promise */
 
-    if (m == NULL)
-        return MHD_NO; /* closes the connection: no answer is no promise */
+    if (h.m == NULL)
+        return ok;
     r->server->figures.requests[r->method][pages_code(r->status)]++;
-    header(m, "Justalock-Features", FEATURES);
-    shared_headers(r->server, m);
+    header(&h, "Justalock-Features", FEATURES);
+    shared_headers(r->server, &h);
     if (r->route == ROUTE_LOCK && r->reason == NULL)
-        lock_headers(r, m);
+        lock_headers(r, &h);
     if (type != NULL)
-        header(m, "Content-Type", type);
+        header(&h, "Content-Type", type);
     if (r->route == ROUTE_HOME)
-        header(m, "Content-Security-Policy", "default-src 'none'");
+        header(&h, "Content-Security-Policy", "default-src 'none'");
     if (r->route != ROUTE_LOCK)
-        header(m, "Cache-Control", "no-store");
+        header(&h, "Cache-Control", "no-store");
     if (r->status == 503)
-        retry_after(r, m);
+        retry_after(r, &h);
     if (r->status == 401)
-        header(m, "WWW-Authenticate", "Bearer");
+        header(&h, "WWW-Authenticate", "Bearer");
     if (r->status == 405)
-        header(m, "Allow", r->allow);
+        header(&h, "Allow", r->allow);
     if (r->must_close)
-        header(m, "Connection", "close");
-    ok = MHD_queue_response(r->conn, r->status, m);
-    MHD_destroy_response(m);
+        header(&h, "Connection", "close");
+    if (h.is_whole)
+        ok = MHD_queue_response(r->conn, r->status, h.m);
+    MHD_destroy_response(h.m);
     return ok;
 }
