@@ -160,7 +160,7 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*
 ifeq ($(have_pam),)
 UNIT := $(filter-out %/test_pam_module,$(UNIT))
 endif
-$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,tests/lib/fake_service tests/lib/server_rig modules/agent/keeper_jail) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(call objs,$(addprefix modules/agent/,$(AGENT_PURE))) $(slurm_objs) $(call objs,modules/pam/pam_session modules/pam/pam_options)
+$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,tests/lib/fake_service tests/lib/server_rig tests/lib/make_certs modules/agent/keeper_jail) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(call objs,$(addprefix modules/agent/,$(AGENT_PURE))) $(slurm_objs) $(call objs,modules/pam/pam_session modules/pam/pam_options)
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	@mkdir -p $(@D)
