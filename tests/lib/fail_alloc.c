@@ -30,6 +30,8 @@ static long live;
 static __thread long left, rest; /* 0: none fails */
 static __thread bool has_failed;
 
+#pragma GCC visibility push(default) /* or no library would find them */
+
 void *REAL(malloc)(size_t size);
 void *REAL(calloc)(size_t n, size_t size);
 void *REAL(realloc)(void *old, size_t size);
@@ -127,6 +129,8 @@ int posix_memalign(void **ret, size_t align, size_t size)
     return 0;
 }
 #endif
+
+#pragma GCC visibility pop
 
 void fail_alloc_at(long n, long times)
 {
