@@ -29,6 +29,7 @@
 static long live;
 static __thread long left, rest; /* 0: none fails */
 static __thread bool has_failed;
+static bool only_ours;
 
 #pragma GCC visibility push(default) /* or no library would find them */
 
@@ -39,9 +40,14 @@ void *OURS(malloc)(size_t size);
 void *OURS(calloc)(size_t n, size_t size);
 void *OURS(realloc)(void *old, size_t size);
 
-static bool is_to_fail(void)
+/* Where the program's own code is, that of libraries not. */
+extern const char __executable_start, etext;
+
+static bool is_to_fail(const void *caller)
 {
-    if (left == 0)
+    const char *at = caller;
+
+    if (left == 0 || (only_ours && (at < &__executable_start || at >= &etext)))
         return false;
     if (left > 1) {
         left--;
@@ -63,21 +69,30 @@ static void *counted(void *p)
 
 void *OURS(malloc)(size_t size)
 {
-    return is_to_fail() ? NULL : counted(REAL(malloc)(size));
+    return is_to_fail(__builtin_return_address(0))
+               ? NULL
+               : counted(REAL(malloc)(size));
 }
 
 void *OURS(calloc)(size_t n, size_t size)
 {
-    return is_to_fail() ? NULL : counted(REAL(calloc)(n, size));
+    return is_to_fail(__builtin_return_address(0))
+               ? NULL
+               : counted(REAL(calloc)(n, size));
 }
 
 void *OURS(realloc)(void *old, size_t size)
 {
+    void *p;
+
+    if (size > 0 && is_to_fail(__builtin_return_address(0)))
+        return NULL;
+    p = REAL(realloc)(old, size);
     if (old == NULL)
-        return OURS(malloc)(size);
+        return counted(p);
     if (size == 0)
         LIVE(-1L);
-    return size > 0 && is_to_fail() ? NULL : REAL(realloc)(old, size);
+    return p;
 }
 
 #ifdef FAIL_ALLOC_WRAPS
@@ -85,7 +100,8 @@ char *__wrap_strdup(const char *text);
 char *__wrap_strdup(const char *text)
 {
     size_t size = strlen(text) + 1;
-    char *p = OURS(malloc)(size);
+    char *p =
+        is_to_fail(__builtin_return_address(0)) ? NULL : REAL(malloc)(size);
 
     return p == NULL ? NULL : memcpy(p, text, size);
 }
@@ -105,7 +121,7 @@ void free(void *p)
 
 static void *aligned(size_t align, size_t size)
 {
-    return is_to_fail() ? NULL : counted(__libc_memalign(align, size));
+    return is_to_fail(NULL) ? NULL : counted(__libc_memalign(align, size));
 }
 
 void *memalign(size_t align, size_t size);
@@ -131,6 +147,11 @@ int posix_memalign(void **ret, size_t align, size_t size)
 #endif
 
 #pragma GCC visibility pop
+
+void fail_alloc_only_ours(bool is_so)
+{
+    only_ours = is_so;
+}
 
 void fail_alloc_at(long n, long times)
 {
