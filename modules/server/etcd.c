@@ -125,7 +125,8 @@ static void on_answer(void *arg, const struct transfer_answer *a)
         return;
     c->json = json_tokener_parse_ex(tok, a->body, (int)a->body_len);
     json_tokener_free(tok);
-    if (c->json == NULL)
+    /* "404 page not found" begins with a number. */
+    if (!json_object_is_type(c->json, json_type_object))
         (void)snprintf(c->text, sizeof(c->text), "%.*s",
                        (int)strcspn(a->body, "\r\n"), a->body);
 }

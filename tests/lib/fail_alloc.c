@@ -23,11 +23,10 @@
 #else
 #define OURS(name)  name
 #define REAL(name)  __libc_##name
-#define LIVE(delta) (void)__atomic_add_fetch(&live, (delta), __ATOMIC_RELAXED)
+#define LIVE(delta) (void)(live += (delta))
 #endif
 
-static long live;
-static __thread long left, rest; /* 0: none fails */
+static __thread long live, left, rest; /* 0: none fails */
 static __thread bool has_failed;
 static bool only_ours;
 
@@ -168,7 +167,7 @@ bool fail_alloc_off(void)
 
 long fail_alloc_live(void)
 {
-    return __atomic_load_n(&live, __ATOMIC_RELAXED);
+    return live;
 }
 
 long fail_alloc_each(fail_alloc_fn *fn, void *arg)

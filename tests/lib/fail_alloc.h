@@ -16,12 +16,12 @@
  * `times` - 1 after it. */
 void fail_alloc_at(long n, long times);
 #define FAIL_ALLOC_ON 1000000000L /* all after it, too */
-/* Where a library is known to crash itself: what the program's own code asks
+/* Where a library is known to crash or to lose memory itself: what the program's own code asks
  * for directly. For all threads. */
 void fail_alloc_only_ours(bool is_so);
 /* None fails from now on. Returns whether one has. */
 bool fail_alloc_off(void);
-/* Allocated by all threads and not freed, in blocks. */
+/* Allocated by this thread less freed by it, in blocks. */
 long fail_alloc_live(void);
 
 /*
