@@ -118,10 +118,11 @@ static size_t head_len(const struct conn *c)
     return end ? (size_t)(end - c->input) + 4 : 0;
 }
 
-static void parse(struct conn *c, size_t head, struct fake_request *r)
+/* Returns how long its body is: what of it is in r is the beginning. */
+static size_t parse(struct conn *c, size_t head, struct fake_request *r)
 {
     char *line = memchr(c->input, '\n', head);
-    size_t len;
+    size_t len, body_len = 0;
     char number[16];
 
     memset(r, 0, sizeof(*r));
@@ -133,9 +134,9 @@ static void parse(struct conn *c, size_t head, struct fake_request *r)
     if (line)
         memcpy(r->head, line + 1, len);
     if (fake_header(r, "Content-Length", number, sizeof(number)))
-        r->body_len = strtoul(number, NULL, 10);
-    if (r->body_len > sizeof(r->body))
-        r->body_len = sizeof(r->body);
+        body_len = strtoul(number, NULL, 10);
+    r->body_len = body_len < sizeof(r->body) ? body_len : sizeof(r->body) - 1;
+    return body_len;
 }
 
 static bool read_more(struct conn *c)
@@ -153,19 +154,27 @@ static bool read_more(struct conn *c)
 
 static bool read_request(struct conn *c, struct fake_request *r)
 {
-    size_t head;
+    size_t head, rest, n;
 
     while ((head = head_len(c)) == 0)
         if (!read_more(c))
             return false;
-    parse(c, head, r);
+    rest = parse(c, head, r);
     while (c->len < head + r->body_len)
         if (!read_more(c))
             return false;
     memcpy(r->body, c->input + head, r->body_len);
+    rest += head;
+    for (;; rest -= n) { /* a body may be longer than what we keep of it */
+        n = rest < c->len ? rest : c->len;
+        c->len -= n;
+        memmove(c->input, c->input + n, c->len);
+        if (rest == n)
+            break;
+        if (!read_more(c))
+            return false;
+    }
     r->at = clock_now();
-    c->len -= head + r->body_len;
-    memmove(c->input, c->input + head + r->body_len, c->len);
     return true;
 }
 

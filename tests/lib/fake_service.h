@@ -21,7 +21,7 @@ struct fake_request {
     char method[16];
     char target[256];
     char head[FAKE_TEXT_MAX]; /* the header lines */
-    char body[256];
+    char body[1024];
     size_t body_len;
     struct clock_time at; /* when its last byte was read */
 };
