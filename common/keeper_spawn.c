@@ -130,7 +130,7 @@ static void reset_signals(void)
 static int set_descriptors(int fd, int *report)
 {
     int moved = fcntl(*report, F_DUPFD_CLOEXEC, REPORT_FD + 1);
-    int null;
+    int null, flags;
 
     /* Out of the way of 0 to 3, wherever they are now. */
     fd = fcntl(fd, F_DUPFD_CLOEXEC, REPORT_FD + 1);
@@ -142,7 +142,9 @@ static int set_descriptors(int fd, int *report)
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || (null != 1 && dup2(null, 1) < 0))
         return errno;
-    if (fcntl(2, F_GETFD) < 0 && dup2(null, 2) < 0)
+    /* The caller's pipe may be there, where it had none: exec closes it. */
+    flags = fcntl(2, F_GETFD);
+    if ((flags < 0 || (flags & FD_CLOEXEC) != 0) && dup2(null, 2) < 0)
         return errno;
     if (null == 1 && fcntl(1, F_SETFD, 0) < 0)
         return errno;
