@@ -29,6 +29,7 @@
 static __thread long live, left, rest; /* 0: none fails */
 static __thread bool has_failed;
 static bool only_ours;
+static long anywhere; /* of all threads; 0: none fails */
 
 #pragma GCC visibility push(default) /* or no library would find them */
 
@@ -46,7 +47,14 @@ static bool is_to_fail(const void *caller)
 {
     const char *at = caller;
 
-    if (left == 0 || (only_ours && (at < &__executable_start || at >= &etext)))
+    if (only_ours && (at < &__executable_start || at >= &etext))
+        return false;
+    if (__atomic_load_n(&anywhere, __ATOMIC_RELAXED) > 0 &&
+        __atomic_sub_fetch(&anywhere, 1, __ATOMIC_SEQ_CST) == 0) {
+        errno = ENOMEM;
+        return true;
+    }
+    if (left == 0)
         return false;
     if (left > 1) {
         left--;
@@ -163,6 +171,16 @@ bool fail_alloc_off(void)
 {
     left = 0;
     return has_failed;
+}
+
+void fail_alloc_anywhere(long n)
+{
+    __atomic_store_n(&anywhere, n, __ATOMIC_SEQ_CST);
+}
+
+bool fail_alloc_anywhere_off(void)
+{
+    return __atomic_exchange_n(&anywhere, 0, __ATOMIC_SEQ_CST) <= 0;
 }
 
 long fail_alloc_live(void)

@@ -16,11 +16,14 @@
  * `times` - 1 after it. */
 void fail_alloc_at(long n, long times);
 #define FAIL_ALLOC_ON 1000000000L /* all after it, too */
-/* Where a library is known to crash or to lose memory itself: what the program's own code asks
- * for directly. For all threads. */
+/* Where a library is known to crash or to lose memory itself: what the
+ * program's own code asks for directly. For all threads. */
 void fail_alloc_only_ours(bool is_so);
 /* None fails from now on. Returns whether one has. */
 bool fail_alloc_off(void);
+/* The same for whichever thread comes to allocation n of them all. */
+void fail_alloc_anywhere(long n);
+bool fail_alloc_anywhere_off(void);
 /* Allocated by this thread less freed by it, in blocks. */
 long fail_alloc_live(void);
 
