@@ -18,6 +18,7 @@ agent_private "$0" "$@"
 J=$B/bin/justalock
 S=$B/bin/justalock-server
 ip addr add 192.0.2.1/32 dev lo
+umask 022 # what others may write is not read
 mkdir -m 755 "$T/tls"
 cd "$T/tls" || exit 1
 authority ours
