@@ -188,6 +188,15 @@ long fail_alloc_live(void)
     return live;
 }
 
+long fail_alloc_least(long n)
+{
+#ifdef FAIL_ALLOC_WRAPS
+    return n > 0;
+#else
+    return n;
+#endif
+}
+
 long fail_alloc_each(fail_alloc_fn *fn, void *arg)
 {
     bool hit = true;

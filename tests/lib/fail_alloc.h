@@ -35,6 +35,8 @@ long fail_alloc_live(void);
  * were. A first call, of which nothing is asked, lets libraries allocate what
  * they keep.
  */
+/* Of how many points there are at least: where only our own calls fail, 1. */
+long fail_alloc_least(long n);
 typedef bool fail_alloc_fn(void *arg);
 long fail_alloc_each(fail_alloc_fn *fn, void *arg);
 

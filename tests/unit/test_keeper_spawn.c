@@ -26,7 +26,9 @@ static const char script[] =
     "echo \"args:$*\"\n"
     "echo \"cwd:$(pwd)\"\n"
     "tr '\\0' '\\n' </proc/$$/environ | sed 's/^/env:/'\n"
-    "grep -E '^Sig(Blk|Ign|Cgt):' /proc/$$/status\n"
+    /* By itself: around a fork the shell blocks them all. */
+    "while read -r l; do case $l in Sig*) echo \"$l\" ;; esac; done "
+    "</proc/$$/status\n"
     "read -r pid comm state ppid pgrp sid rest </proc/$$/stat\n"
     "echo \"session:$((sid == pid))\"\n"
     "} >&0 2>/dev/null\n";

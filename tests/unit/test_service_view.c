@@ -161,8 +161,10 @@ static void test_statuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),     cmocka_unit_test(test_members),
-        cmocka_unit_test(test_no_view),   cmocka_unit_test(test_statuses),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_no_view),
+        cmocka_unit_test(test_statuses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
