@@ -109,38 +109,60 @@ static void await_asked(struct rig *r, uint64_t handle)
     }
 }
 
+/* One more of 2 to 5 asks, and only one: which. */
+static uint64_t await_next(struct rig *r, bool had[6])
+{
+    int64_t until = clock_raw_ms() + LONG_MS;
+    uint64_t next = 0;
+
+    while (next == 0) {
+        assert_true(clock_raw_ms() < until);
+        (void)keeper_run(r->k, -1, 10);
+        for (uint64_t h = 2; h <= 5; h++)
+            if (!had[h] && asked_by(r, h) > 0)
+                next = h;
+    }
+    had[next] = true;
+    run_ms(r, 300);
+    for (uint64_t h = 2; h <= 5; h++)
+        assert_true(had[h] || asked_by(r, h) == 0);
+    return next;
+}
+
 static void test_one_poller(void **state)
 {
+    bool had[6] = {false};
+    uint64_t second, third, fourth, last;
     struct rig r;
 
     (void)state;
     begin(&r, 409);
     acquire(&r, 1, 'a', -1);
     await_asked(&r, 1);
-    for (uint64_t h = 2; h <= 5; h++) {
+    for (uint64_t h = 2; h <= 5; h++)
         acquire(&r, h, 'a', -1);
-        run_ms(&r, 20); /* in this order, not in one millisecond */
-    }
     acquire(&r, 6, 'b', -1); /* another lock has a poller of its own */
     await_asked(&r, 6);
     run_ms(&r, 300);
     for (uint64_t h = 2; h <= 5; h++)
         assert_int_equal(asked_by(&r, h), 0);
-    /* The first gives up: the second is next, and only it. */
+    /* The first gives up: another one is next, and only that. */
     keeper_release(r.k, 1, 1000);
-    await_asked(&r, 2);
-    assert_int_equal(asked_by(&r, 3), 0);
-    /* One in the middle leaves, then the first: its heir is the next left. */
-    keeper_release(r.k, 3, 1000);
-    keeper_release(r.k, 2, 1000);
-    await_asked(&r, 4);
-    assert_int_equal(asked_by(&r, 3) + asked_by(&r, 5), 0);
-    /* It gets the lock: the others of ours go on to ask for it. */
+    second = await_next(&r, had);
+    /* One that waits leaves, then the poller: the next is one that is left. */
+    third = second == 5 ? 2 : second + 1;
+    had[third] = true;
+    keeper_release(r.k, third, 1000);
+    keeper_release(r.k, second, 1000);
+    fourth = await_next(&r, had);
+    assert_int_equal(asked_by(&r, third), 0);
+    /* It gets the lock: the last of ours goes on to ask for it. */
     __atomic_store_n(&r.status, 200, __ATOMIC_SEQ_CST);
-    while (!r.granted_to[4])
+    while (!r.granted_to[fourth])
         (void)keeper_run(r.k, -1, 10);
     __atomic_store_n(&r.status, 409, __ATOMIC_SEQ_CST);
-    await_asked(&r, 5);
+    last = 2 + 3 + 4 + 5 - second - third - fourth;
+    await_asked(&r, last);
     end(&r);
 }
 

@@ -259,9 +259,10 @@ static void test_bad_answers(void **state)
                                          "{\"ID\":\"x\",\"TTL\":\"5\"}",
                                          "!",
                                          "[]"};
-    static const char *const services[] = {"", "eA==", "WFg=",
-                                           "Z2dnZ2dnZ2dnZ2dnZ2dnZ2dnZ2dnZ2dnZ2"
-                                           "dnZ2dnZ2c="};
+    static const char *const services[] = {
+        "", "eA==", "WFg=",
+        /* 33 g */
+        "Z2dnZ2dnZ2dnZ2dnZ2dnZ2dnZ2dnZ2dnZ2dnZ2dnZ2dn"};
     static const char *const tokens[] = {"", "eA==", "LTE="};
     struct peer p;
     struct store *s = start(&p);
