@@ -33,7 +33,9 @@ static enum justalock_status seen_load(struct store *s, store_row_fn *fn,
     r->loads++;
     if (r->refuse_loads > 0) {
         r->refuse_loads--;
-        return error_set(err, JUSTALOCK_SYS, "the window does not open");
+        return error_set(
+            err, r->refuse_as != JUSTALOCK_OK ? r->refuse_as : JUSTALOCK_SYS,
+            "the window does not open");
     }
     return store_load(r->real, fn, arg, err);
 }

@@ -38,7 +38,8 @@ struct rig {
     bool is_shared;
     /* What the window saw. */
     unsigned commits, empty_commits, loads;
-    unsigned refuse_loads; /* so many loads fail from now on */
+    unsigned refuse_loads;           /* so many loads fail from now on */
+    enum justalock_status refuse_as; /* OK: SYS */
     bool is_stepped_down;
 };
 

@@ -279,6 +279,37 @@ static void test_cannot_read_again(void **state)
     rig_down(&r);
 }
 
+/* No memory for two tables at once: the old one goes first, what is held is
+ * held, and its lease is whole again, as after a restart. */
+static void test_one_table_at_a_time(void **state)
+{
+    struct rig_answer a;
+    struct rig r;
+    struct eye e;
+    int fd;
+
+    (void)state;
+    begin(&r, &e, "alone");
+    fd = dial(&r);
+    a = ask(fd, "POST", 'a', "one");
+    expect(&a, 200, "new");
+    r.refuse_as = JUSTALOCK_NOMEM;
+    r.refuse_loads = 1;
+    e.shut = 1;
+    a = ask(fd, "POST", 'b', "one");
+    expect(&a, 503, "");
+    a = ask(fd, "POST", 'a', "two");
+    expect(&a, 409, "");
+    a = ask(fd, "POST", 'a', "one");
+    expect(&a, 200, "renewed");
+    assert_int_equal(r.refuse_loads, 0);
+    a = get(fd, "/metrics");
+    assert_has(a.body, "\njustalock_grants_total 2\n");
+    assert_has(a.body, "\njustalock_locks_held 1\n");
+    (void)close(fd);
+    rig_down(&r);
+}
+
 /* A row that a later reader would refuse is not loaded half. */
 static void test_load_is_whole(void **state)
 {
@@ -316,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_cannot_write),
         cmocka_unit_test(test_release_not_written),
         cmocka_unit_test(test_cannot_read_again),
+        cmocka_unit_test(test_one_table_at_a_time),
         cmocka_unit_test(test_load_is_whole),
     };
 

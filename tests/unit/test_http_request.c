@@ -63,6 +63,35 @@ static void test_long_body(void **state)
     assert_false(rig_is_stored(in_scratch("long"), 'c', "one"));
 }
 
+/* In chunks its length is not known before: then it is not read to its end,
+ * and nothing of what follows is carried out. */
+static void test_long_chunks(void **state)
+{
+    static const char head[] = "POST /AAAAAAAAAAAAAAAAAAAAaA HTTP/1.1\r\n"
+                               "Host: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    struct rig_answer a;
+    char chunk[600];
+    struct rig r;
+    int fd, len;
+
+    (void)state;
+    up(&r, "chunks");
+    fd = dial(&r);
+    assert_true(rig_send(fd, head, strlen(head)));
+    len = snprintf(chunk, sizeof(chunk), "200\r\n%0512d\r\n", 7);
+    for (int i = 0; i < BODY_READ_MAX / 512 + 1; i++)
+        (void)rig_send(fd, chunk, (size_t)len);
+    (void)rig_send(fd, "0\r\n\r\n", 5);
+    (void)rig_ask(fd, "POST", rig_lock('b'), "one", "");
+    a = rig_read(fd);
+    assert_true(a.status == 0 || a.status == 413);
+    a = rig_read(fd);
+    assert_int_equal(a.status, 0);
+    (void)close(fd);
+    rig_down(&r);
+    assert_false(rig_is_stored(in_scratch("chunks"), 'b', "one"));
+}
+
 /* Bytes that come one by one are one body; zero bytes are bytes. */
 static void test_slow_body(void **state)
 {
@@ -229,10 +258,10 @@ static void test_unescape(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_body),      cmocka_unit_test(test_long_body),
-        cmocka_unit_test(test_slow_body), cmocka_unit_test(test_wait),
-        cmocka_unit_test(test_gone),      cmocka_unit_test(test_break),
-        cmocka_unit_test(test_unescape),
+        cmocka_unit_test(test_body),        cmocka_unit_test(test_long_body),
+        cmocka_unit_test(test_long_chunks), cmocka_unit_test(test_slow_body),
+        cmocka_unit_test(test_wait),        cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_break),       cmocka_unit_test(test_unescape),
     };
 
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);

@@ -206,7 +206,7 @@ static bool two_of_us(void *arg)
 
         lock.client[0] = (uint8_t)h;
         (void)snprintf(lock.share, sizeof(lock.share), "%02x", (unsigned)h);
-        is_begun = keeper_acquire(r->k, h, &r->service, &lock, 150, &err) ==
+        is_begun = keeper_acquire(r->k, h, &r->service, &lock, 50, &err) ==
                    JUSTALOCK_OK;
         r->over[h] = !is_begun;
         good &= is_begun;
