@@ -13,8 +13,8 @@ agent_private "$0" "$@"
 F=$B/tests/faults
 J=$B/bin/justalock
 LOST="drop-before drop-after reset-before reset-after half-open
-    half-open-after reorder redirect portal status-204 status-429 status-500
-    status-503 rubbish huge endless"
+    half-open-after reorder redirect redirect-grants portal status-204
+    status-429 status-500 status-503 rubbish huge endless"
 KEPT="duplicate duplicate-late"
 EITHER="delay-request delay-answer late-answer trickle"
 ALL="$LOST $KEPT $EITHER in-turn then-dark"
@@ -79,6 +79,7 @@ half-open 28 000 false
 half-open-after 28 000 true
 reorder 0 200 true
 redirect 0 302 false
+redirect-grants 0 307 false
 portal 0 200 false
 status-204 0 204 false
 status-429 0 429 false
