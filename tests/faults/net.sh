@@ -23,12 +23,6 @@ FAULTS="link-down cable-out blackhole no-way-back requests-lost answers-lost"
 HOSTS="$FAULTS well"
 fault() { host_fault "$1" "$1"; }
 mend() { host_mend "$1" "$1"; }
-net_end() {
-    for f in $HOSTS; do
-        AGENT_STATE=$T/state.$f
-        agent_end
-    done
-}
 
 "$B/bin/justalock-server" --listen 127.0.0.1:7171 \
     --listen "unix:$T/srv.sock" --state "$T/srv" >>"$T/srv.log" 2>&1 &
@@ -49,7 +43,6 @@ for f in $HOSTS; do
     on "$f" "$B/bin/justalock-agent" --config "$T/$f.json" --keeper-user nobody \
         --socket "/run/$f.sock" --state "$T/state.$f" >>"$T/$f.log" 2>&1 &
 done
-trap net_end EXIT
 agent_is_there() { "$B/tests/agent/wire_client" "/run/$1.sock" ping >/dev/null 2>&1; }
 for f in $HOSTS; do
     ok "$f has an agent" wait_for 20 agent_is_there "$f"

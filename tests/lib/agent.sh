@@ -30,15 +30,43 @@ agent_private() { # SCRIPT ARG...
     fi
     agent_dir=$(mktemp -d "${TMPDIR:-/tmp}/justalock-agent.XXXXXX") || exit 1
     chmod 755 "$agent_dir"
-    JUSTALOCK_PRIVATE=$agent_dir unshare --mount --pid --net --fork \
-        --kill-child=KILL --mount-proc /bin/sh "$@" &
+    agent_tree "${agent_dir##*.}"
+    # shellcheck disable=SC2016
+    JUSTALOCK_PRIVATE=$agent_dir JUSTALOCK_CGROUPS=$agent_mount sh -c '
+        tree=$1
+        shift
+        [ -z "$tree" ] || echo 0 >"$tree/cgroup.procs" || exit 1
+        exec unshare --mount --pid --net ${tree:+--cgroup} --fork \
+            --kill-child=KILL --mount-proc /bin/sh "$@"' \
+        sh "$agent_tree" "$@" &
     agent_unshare=$!
     trap 'kill -KILL $agent_unshare' INT TERM HUP
     wait $agent_unshare
     agent_rc=$?
     rmdir "$agent_dir"
+    wait_for 10 agent_no_tree || {
+        echo "# $agent_tree cannot be removed"
+        agent_rc=1
+    }
     exit $agent_rc
 }
+
+# A place in the tree of cgroups for this run alone, taken away whatever ends
+# it. Both variables stay empty where there is no cgroup v2 to be had.
+agent_tree() { # SUFFIX
+    agent_tree= agent_mount=$(agent_mounts | tail -n 1)
+    # shellcheck disable=SC2016
+    [ -n "$agent_mount" ] && unshare --mount --cgroup sh -c \
+        'umount -l "$0" && mount -t cgroup2 cgroup2 "$0"' "$agent_mount" \
+        2>/dev/null && mkdir "$agent_mount/justalock-test-$1" 2>/dev/null &&
+        agent_tree=$agent_mount/justalock-test-$1 || agent_mount=
+}
+agent_no_tree() {
+    [ -d "$agent_tree" ] || return 0
+    find "$agent_tree" -depth -type d -exec rmdir {} + 2>/dev/null
+    [ ! -d "$agent_tree" ]
+}
+agent_mounts() { awk '/ - cgroup2 / { print $5 }' /proc/self/mountinfo; }
 
 agent_enter() {
     [ "$$" = 1 ] || {
@@ -54,6 +82,10 @@ agent_enter() {
     unset NOTIFY_SOCKET INVOCATION_ID
     mount -t tmpfs -o mode=755 tmpfs "$T" || exit 1
     mount -t tmpfs -o mode=755 tmpfs /run || exit 1
+    [ -z "$JUSTALOCK_CGROUPS" ] || {
+        umount -l "$JUSTALOCK_CGROUPS" &&
+            mount -t cgroup2 cgroup2 "$JUSTALOCK_CGROUPS" || exit 1
+    }
     mkdir -m 755 "$B" && mount --bind "$agent_build" "$B" || exit 1
     ip link set lo up 2>/dev/null
     mkdir "$T/srv"
@@ -77,17 +109,13 @@ agent_end() {
     # This namespace is ours alone; we are its first process and stay.
     kill -KILL -1 2>/dev/null
     wait
-    agent_cgroups | while read -r agent_cg; do
-        find "$agent_cg" -depth -type d -exec rmdir {} + 2>/dev/null
-        rmdir "$(dirname "$agent_cg")" 2>/dev/null
-    done
 }
 
 # The folder of our own cgroups, where there is one.
 agent_cgroups() {
     [ -s "$AGENT_STATE/table" ] || return 0
     agent_tag=$(dd if="$AGENT_STATE/table" bs=1 skip=56 count=8 2>/dev/null)
-    awk '/ - cgroup2 / { print $5 }' /proc/self/mountinfo | while read -r m; do
+    agent_mounts | while read -r m; do
         [ ! -d "$m/justalock/$agent_tag" ] || echo "$m/justalock/$agent_tag"
     done
 }
