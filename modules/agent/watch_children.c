@@ -96,6 +96,28 @@ static enum justalock_status take_over_socket(int fd,
     return JUSTALOCK_OK;
 }
 
+/*
+ * Does the path lead to somebody who listens? Asked when the guard of the
+ * earlier watch is dead and only we have its socket: then that is us. Another
+ * watch may have been between it and us, and have put its own socket there.
+ */
+static bool is_found(int fd)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNSPEC};
+    socklen_t len = sizeof(at);
+    int probe, failed;
+
+    if (getsockname(fd, (struct sockaddr *)&at, &len) < 0)
+        return false;
+    probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe < 0)
+        return true; /* it is as likely as before */
+    failed = connect(probe, (struct sockaddr *)&at, len) < 0 &&
+             (errno == ECONNREFUSED || errno == ENOENT);
+    (void)close(probe);
+    return !failed;
+}
+
 enum justalock_status watch_listen(struct watch *w, struct justalock_error *err)
 {
     enum justalock_status st;
@@ -104,8 +126,12 @@ enum justalock_status watch_listen(struct watch *w, struct justalock_error *err)
 
     if (w->o->listen_fd >= 0) {
         w->listen_fd = w->o->listen_fd;
-        if (fcntl(w->listen_fd, F_SETFD, FD_CLOEXEC) == 0)
+        if (is_found(w->listen_fd) &&
+            fcntl(w->listen_fd, F_SETFD, FD_CLOEXEC) == 0)
             return JUSTALOCK_OK;
+        log_warn("the inherited socket is no longer at its path");
+        (void)close(w->listen_fd);
+        w->listen_fd = -1;
     }
     st = notify_sockets(1, &fd, &len, err);
     if (st != JUSTALOCK_OK)

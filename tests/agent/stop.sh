@@ -51,6 +51,29 @@ ok "stopped for good: dead before its lease ends ($((deadline - last)) ms)" \
 none() { [ "$(ours)" = 0 ]; }
 ok "stopped for good: nothing of ours stays" wait_for 5 none
 
+# Two were there to follow a killed watch: one whose guard gave it the socket,
+# and a supervisor's, which was first, made the socket anew, and was killed too.
+heir() {
+    python3 -c 'import os, socket, sys
+path = sys.argv[1]
+old = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+for s in old, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET):
+    if os.path.exists(path):
+        os.unlink(path)
+    s.bind(path)
+    s.listen()
+os.set_inheritable(old.fileno(), True)
+os.execv(sys.argv[2], sys.argv[2:] + ["--internal-listen-fd", str(old.fileno())])' \
+        /run/agent.sock "$B/bin/justalock-agent" --config "$T/conf.json" \
+        --socket /run/agent.sock --state "$AGENT_STATE" \
+        --keeper-user nobody >>"$T/agent.log" 2>&1 &
+    AGENT=$!
+}
+heir
+ok "an inherited socket that nobody finds: the agent answers" \
+    wait_for 10 agent_answers
+agent_stop
+
 # What the state folder still says is of work that is dead.
 agent_start
 ok "started later: the locks are given back" wait_for 10 is_free j
