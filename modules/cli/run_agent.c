@@ -27,7 +27,8 @@ struct agent_run {
     struct run_base *base;
     const struct run_options *o;
     const char *socket;
-    int fd; /* -1: the agent is gone, for now */
+    int fd;       /* -1: the agent is gone, for now */
+    bool has_met; /* it was there when we asked */
     struct clock_time gone_since;
     struct waiting waiting;
     struct child child;
@@ -86,6 +87,7 @@ static enum justalock_status ask(struct agent_run *r,
         r->fd = -1;
         return st;
     }
+    r->has_met = true;
     fill(r, &m);
     st = agent_send(r->fd, &m, clock_add(clock_now(), ANSWER_MS), err);
     if (st == JUSTALOCK_OK)
@@ -374,7 +376,9 @@ int run_agent(struct run_base *b, bool *ret_alone)
     *ret_alone = false;
     waiting_init(&r.waiting);
     st = ask(&r, &err);
-    if (st != JUSTALOCK_OK) {
+    if (st == JUSTALOCK_NET && r.has_met) {
+        lose_agent(&r); /* being restarted: asked again, as in the wait */
+    } else if (st != JUSTALOCK_OK) {
         *ret_alone = st == JUSTALOCK_NET && r.o->socket == NULL;
         return *ret_alone ? CLI_NET : cli_fail(&err, st);
     }

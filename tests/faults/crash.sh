@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Jobs, commands of an agent and commands without one share few locks while
-# whatever holds and keeps these is killed, crashed and stopped; the oracle
+# Jobs, logins, commands of an agent and commands without one share few locks
+# while whatever holds and keeps these is killed, crashed and stopped; the oracle
 # judges. First every part of agent and server in turn, again and again, under
-# which no lock may be lost; then those and the commands' own processes and
-# the work, at random, also stopped for longer than a lease.
+# which no lock may be lost; then those and the commands' own processes, those
+# of sshd and su, and the work, at random, also stopped for longer than a lease.
+# slurmstepd: tests/slurm/crash.sh.
 #
 #   FAULT_SECONDS   of each of the two parts; 18
 #   FAULT_SEED      else a new one, which is printed
@@ -13,7 +14,10 @@
 
 . tests/lib/tap.sh
 . tests/lib/agent.sh
+. tests/lib/crash.sh
+. tests/lib/logins.sh
 agent_private "$0" "$@"
+logins_private "session required $B/lib/pam_justalock.so lock=c4 socket=/run/agent.sock services=sshd,su on_unreachable=closed"
 # shellcheck disable=SC3045 # dash and bash know it
 ulimit -c 0
 F=$B/tests/faults
@@ -21,28 +25,12 @@ J=$B/bin/justalock
 M=$T/marks
 SECS=${FAULT_SECONDS:-18}
 SEED=${FAULT_SEED:-$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')}
-LOCKS="c0 c1 c2 c3"
+LOCKS="c0 c1 c2 c3 c4"
 echo "# FAULT_SEED=$SEED FAULT_SECONDS=$SECS"
-mkdir -m 1777 "$M"
-agent_conf '"lifetime": 10'
+mkdir -m 777 "$M"
+agent_conf '"lifetime": 10' '"locks": { "c4": { "for": ["pam", "command"] } }'
 sed -i 's|"unix:[^"]*"|"http://127.0.0.1:7272/"|' "$T/conf.json"
 
-# What systemd does for both: whoever ends is started again.
-server_forever() {
-    while [ ! -e "$T/down" ]; do
-        "$B/bin/justalock-server" --listen 127.0.0.1:7171 --state "$T/srv" \
-            >>"$T/srv.log" 2>&1
-        sleep 0.05
-    done
-}
-agent_forever() {
-    while [ ! -e "$T/down" ]; do
-        "$B/bin/justalock-agent" --config "$T/conf.json" \
-            --socket /run/agent.sock --state "$AGENT_STATE" \
-            --keeper-user nobody >>"$T/agent.log" 2>&1
-        sleep 0.2
-    done
-}
 random() { # TEXT RANGE: a number below it, the same for the same seed
     awk -v s="$SEED" -v t="$1" -v r="$2" 'BEGIN {
         for (i = 1; i <= length(t); i++)
@@ -63,9 +51,11 @@ holder() { # KIND NUMBER
         h_n=$((h_n + 1))
         h_r=$(random "$1$2n$h_n" 4000)
         h_lock=c$((h_r % 4))
+        [ "$2" -lt 5 ] || h_lock=c4 # nobody waits in line at a login
         h_id=$("$J" id $h_lock) h_ms=$((h_r % 1700 + 20))
         # shellcheck disable=SC2046
-        set -- "$1" "$2" env WORK_LOCK="$h_id" "$F/work" "$T/rec" -- \
+        set -- "$1" "$2" env WORK_LOCK="$h_id" \
+            WORK_HISTORY="$T/history" "$F/work" "$T/rec" -- \
             "$F/witness" "$M" $h_lock $h_ms $(kinds_of $((h_r / 4 % 6)))
         holder_once "$@"
         set -- "$1" "$2"
@@ -77,6 +67,18 @@ holder_once() { # KIND NUMBER COMMAND...
     case $h_kind in
     agent) "$J" run --socket /run/agent.sock -w 20s $h_lock "$@" ;;
     alone) "$J" run --config "$T/conf.json" -w 20s -t 10 $h_lock "$@" ;;
+    ssh)
+        ssh_run alice "$*"
+        h_rc=$?
+        sleep 0.2
+        (exit $h_rc)
+        ;;
+    su)
+        su -c "$*" bob
+        h_rc=$?
+        sleep 0.2
+        (exit $h_rc)
+        ;;
     job)
         client begin job=$h_job uid=1000 locks=$h_lock
         SLURM_JOB_ID=$h_job "$B/tests/agent/wire_client" /run/agent.sock \
@@ -92,13 +94,6 @@ holder_once() { # KIND NUMBER COMMAND...
 }
 
 # ---- what is done to them ------------------------------------------------------
-is_up() { grep -qs '^State:.[^ZX]' "/proc/$1/status"; }
-pid_of() { # watch|guard|keeper|server
-    case $1 in
-    server) pgrep -o -x justalock-serve ;;
-    *) agent_pid "$1" ;;
-    esac
-}
 hit() { # SIGNAL PID NAME
     { [ "${2:-0}" -gt 1 ] && is_up "$2" && kill "-$1" "$2"; } 2>/dev/null || return 1
     echo "fault $3-$1 $(date +%s)000000000" >>"$T/history"
@@ -142,7 +137,12 @@ choose() { # NUMBER: sets $who and $pid
     6 | 7) who=server ;;
     8) who=owner pid=$(pgrep -f "^$J run --socket" | head -n 1) && return ;;
     9) who=work pid=$(pgrep -x witness | shuf -n 1) && return ;;
-    *) alone_part $(($1 - 10)) && return ;;
+    10) who=su pid=$(pgrep -x su | shuf -n 1) && return ;;
+    11 | 12) # the session's two processes, never the one that listens
+        who=sshd pid=$(pgrep -x sshd | grep -vx "$(cat "$T/sshd.pid")" | shuf -n 1)
+        return
+        ;;
+    *) alone_part $(($1 - 13)) && return ;;
     esac
     pid=$(pid_of "$who")
 }
@@ -161,7 +161,7 @@ mayhem() {
     i=0
     while [ ! -e "$T/stop" ]; do
         i=$((i + 1))
-        choose "$(random "w$i" 13)"
+        choose "$(random "w$i" 16)"
         how=$(random "h$i" 8)
         if [ "$how" -gt 5 ]; then
             stop_for "$(random "s$i" 6).$(random "t$i" 10)"
@@ -174,7 +174,6 @@ mayhem() {
 
 # ---- the run -----------------------------------------------------------------
 takable() { "$J" run --config "$T/conf.json" -t 10 -w 60s "$1" true 2>>"$T/take.err"; }
-ended() { [ "$(grep -c ^start "$T/history")" = "$(grep -c ^end "$T/history")" ]; }
 value() { sed -n "s/^$1 //p" "$T/figures"; }
 idle() { [ "$(client list | grep -c '^item')" = 0 ]; }
 no_work() { ! pgrep -x witness >/dev/null; }
@@ -184,20 +183,24 @@ part() { # restarts|mayhem
     : >"$T/statuses"
     chmod 666 "$T/history"
     rm -f "$T/stop" "$T/rec" "$T"/rec.* "$M"/*
-    "$F/recorder" "$T/rec" "$T/history" 2>"$T/recorder.log" &
-    recorder=$!
-    wait_for 10 test -S "$T/rec"
-    tests/faults/proxy --listen 7272 --server 7171 --seed "$SEED" --mode passing \
-        --history "$T/history" >"$T/counts" 2>"$T/proxy.log" &
-    proxy=$!
-    wait_for 20 curl -s -o "$T/page" http://127.0.0.1:7272/healthz
-    kill -USR1 $proxy # it only watches, and writes down the leases
+    # What works of any user lock.
+    for l in $LOCKS; do
+        : >"$M/$l"
+        : >"$T/rec.$("$J" id "$l")"
+    done
+    chmod 666 "$M"/* "$T"/rec.*
+    judge_start 7272 7171
     holders=
-    for i in 1 2 3 4; do
-        for kind in agent alone job; do
+    for kind in agent alone job; do
+        for i in 1 2 3 4; do
             holder $kind $i &
             holders="$holders $!"
         done
+    done
+    for kind in ssh ssh su agent; do
+        i=$((i + 1))
+        holder $kind $i &
+        holders="$holders $!"
     done
     "$1" &
     faults=$!
@@ -209,11 +212,10 @@ part() { # restarts|mayhem
     done
     # shellcheck disable=SC2086
     wait $holders
-    ok "$1: all works have ended" wait_for 60 ended
+    ok "$1: all works have ended" wait_for 60 works_ended
     ok "$1: the agent holds nothing" wait_for 60 idle
     ok "$1: no process of a work is left" wait_for 30 no_work
-    kill $proxy $recorder
-    wait $proxy $recorder 2>/dev/null
+    judge_end
     grep -v ^fault "$T/history" >"$T/judged"
     ok "$1: the oracle finds nothing wrong" \
         eval "tests/faults/oracle --least 5 '$T/judged' >'$T/figures'"
@@ -225,21 +227,22 @@ part() { # restarts|mayhem
         cat "$T/figures"
         grep ^fault "$T/history" | cut -d ' ' -f 1,2 | sort | uniq -c
     } >"$FAULT_FIGURES/crash-$1"
+    ok "$1: sessions had the lock ($(grep -cE '^(ssh|su) 0' "$T/statuses") of them)" \
+        grep -qE '^(ssh|su) 0' "$T/statuses"
     [ -z "${JUSTALOCK_KEEP:-}" ] || cp "$T/history" "$JUSTALOCK_KEEP/$1.history"
 }
 
-server_forever &
+server_forever 7171 &
 agent_forever &
 wait_for 20 agent_answers
+sshd_start
 part restarts
 is "restarts: no lock was lost" "$(grep -cE ' (79|80)$' "$T/statuses")" 0
+is "restarts: no work was ended for its lock" \
+    "$(grep 'being ended' "$T/agent.log")" ""
 ok "restarts: $(grep -c ^fault "$T/history") of them" \
     [ "$(grep -c ^fault "$T/history")" -gt $((SECS * 2)) ]
 part mayhem
-: >"$T/down"
-pkill -KILL -x justalock-serve
-kill -TERM "$(agent_pid watch)"
-gone() { ! pgrep justalock- >/dev/null; }
-ok "a stop at the end leaves no process of ours" wait_for 20 gone
+ok "a stop at the end leaves no process of ours" forever_end
 is "and no cgroup" "$(agent_cgroups)" ""
 tap_done

@@ -54,7 +54,7 @@ agent_private() { # SCRIPT ARG...
 # A place in the tree of cgroups for this run alone, taken away whatever ends
 # it. Both variables stay empty where there is no cgroup v2 to be had.
 agent_tree() { # SUFFIX
-    agent_tree= agent_mount=$(agent_mounts | tail -n 1)
+    agent_tree='' agent_mount=$(agent_mounts | tail -n 1)
     # shellcheck disable=SC2016
     [ -n "$agent_mount" ] && unshare --mount --cgroup sh -c \
         'umount -l "$0" && mount -t cgroup2 cgroup2 "$0"' "$agent_mount" \
