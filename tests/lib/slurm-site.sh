@@ -12,7 +12,8 @@
 #   agent_kill NODE        SIGKILL for all three at once
 #   say_on NODE COMMAND..  the command line's answer there
 #
-# Knobs: SITE_LIFETIME (10), SITE_CGROUP (where the agents' cgroups go; a
+# Knobs: SITE_LIFETIME (10), SITE_PORT (7171; another one for what stands
+# before the server), SITE_CGROUP (where the agents' cgroups go; a
 # folder that cannot be for agents without any).
 
 site_start() { # [JSON]
@@ -28,7 +29,7 @@ site_conf() { # [JSON]
     for site_n in n1 n2; do
         [ -z "$site_cgroup" ] || mkdir -p "$site_cgroup/$site_n"
         cat >"$T/etc/$site_n.json.new" <<END
-{ "service": { "url": "http://127.0.0.1:7171/" },
+{ "service": { "url": "http://127.0.0.1:${SITE_PORT:-7171}/" },
   "secret_file": "$T/etc/secret",
   "defaults": { "lifetime": ${SITE_LIFETIME:-10} },
   "agent": { "cgroup": "${SITE_CGROUP:-$site_cgroup}/$site_n" }${1:+, $1} }
