@@ -173,10 +173,16 @@ ifneq ($(filter address thread,$(subst $(comma), ,$(SAN))),)
 $(FAIL_ALLOC): LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 $(call objs,tests/lib/fail_alloc): CPPFLAGS += -DFAIL_ALLOC_WRAPS
 endif
+# Of the command line, which has no network of its own.
+$(B)/tests/unit/test_run_alone: $(B)/obj/tests/unit/test_run_alone.o $(cli_objs) $(B)/libcommon.a
+	@mkdir -p $(@D)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $^ $(UNIT_LDFLAGS_test_run_alone) $(CMOCKA_L) $(JSON_L) $(NETTLE_L)
 
 UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
 UNIT_LDFLAGS_test_table_walk := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 UNIT_LDFLAGS_test_clock := -Wl,--wrap=clock_gettime
+UNIT_LDFLAGS_test_watch_rows := -Wl,--wrap=clock_gettime
+UNIT_LDFLAGS_test_run_alone := -Wl,--wrap=clock_gettime
 UNIT_LDFLAGS_test_secret := -Wl,--wrap=write,--wrap=fsync
 UNIT_LDFLAGS_test_store_folder := -Wl,--wrap=open,--wrap=fsync,--wrap=rename,--wrap=unlink,--wrap=flock,--wrap=write
 UNIT_LDFLAGS_test_store_sqlite := -Wl,--wrap=fsync,--wrap=calloc
@@ -253,7 +259,7 @@ check:
 PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/faults/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
 SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/faults/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/clang.sh tests/docs.sh tests/install.sh tests/sanitizers.sh tests/model.sh tests/fuzz.sh tests/mutants.sh tests/packages/debian.sh tests/packages/floor.sh tests/packages/rpm.sh tests/packages/selinux.sh)
 # They begin first, so that none is waited for alone at the end.
-LONG_TESTS := tests/sanitizers.sh tests/fuzz.sh tests/model.sh tests/mutants.sh $(wildcard tests/cluster/*.sh tests/slurm/faults*.sh tests/pam/programs.sh)
+LONG_TESTS := tests/sanitizers.sh tests/fuzz.sh tests/model.sh tests/mutants.sh $(wildcard tests/cluster/*.sh tests/slurm/faults*.sh tests/slurm/crash.sh tests/faults/crash.sh tests/faults/steps.sh tests/pam/programs.sh)
 EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
 .PHONY: programs check-run check-style check-asan
 programs: $(PROGRAMS) $(EXAMPLES)

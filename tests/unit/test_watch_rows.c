@@ -2,8 +2,8 @@
 /*
  * test_watch_rows.c - the watch's pass over the table, with real processes:
  * TERM when it is due and not before, KILL so that all is dead by the
- * deadline, and honest words where it is not. Signals only children of its
- * own.
+ * deadline, and honest words where it is not, by clocks that sleep, are slewed
+ * and set. Signals only children of its own.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 
 #include "../../modules/agent/watch.h"
 #include "../../modules/agent/work.h"
+#include "fake_clock.h"
 
 /* Generous: the machine may be busy with other things for a while. */
 #define TERM_LEAD_MS 20000
@@ -50,6 +52,7 @@ static pid_t start(bool is_deaf)
     assert_int_equal(pipe(out), 0);
     pid = fork();
     if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)signal(SIGTERM, is_deaf ? SIG_IGN : SIG_DFL);
         (void)signal(SIGUSR1, SIG_DFL);
         (void)!write(out[1], "", 1);
@@ -218,6 +221,99 @@ static void other_policies_leave_it_running(void **state)
     done(&s);
 }
 
+/* How it is after the clocks have moved: one pass is all that it takes. */
+static enum row_state after_one_pass(struct stage *s)
+{
+    struct clock_time next;
+
+    (void)watch_rows(&s->w, &next);
+    memset(&fake_clock, 0, sizeof(fake_clock));
+    return row_state(s->row);
+}
+
+static void a_suspended_machine_wakes_to_it(void **state)
+{
+    struct row_plan plan = plan_in(TERM_LEAD_MS + 60000, ROW_KILL);
+    struct stage s;
+
+    (void)state;
+    setup(&s, &plan, start(true));
+    fake_clock.asleep_ms = 50000;
+    assert_int_equal(after_one_pass(&s), ROW_ARMED);
+    fake_clock.asleep_ms = 60000;
+    assert_int_equal(after_one_pass(&s), ROW_ENDING);
+    assert_int_equal(waitpid(s.pid, &s.status, WNOHANG), 0); /* deaf to TERM */
+    /* Past the deadline: no TERM is waited for. */
+    fake_clock.asleep_ms = 60000 + TERM_LEAD_MS;
+    (void)after_one_pass(&s);
+    assert_int_equal(waitpid(s.pid, &s.status, 0), s.pid);
+    assert_int_equal(WTERMSIG(s.status), SIGKILL);
+    done(&s);
+}
+
+/* chrony slews BOOTTIME by 8.3 % at most, RAW not at all. */
+static void the_clock_that_is_ahead_counts(void **state)
+{
+    static const struct {
+        int64_t gone_ms, slewed_ms;
+        enum row_state want;
+    } cases[] = {
+        {59000, 0, ROW_ARMED},      {60000, 0, ROW_ENDING},
+        {60000, -4980, ROW_ENDING}, /* slewed down: RAW knows */
+        {59000, -4900, ROW_ARMED},  {56000, 4600, ROW_ENDING},
+        {54000, 4500, ROW_ARMED},   {60000, -60, ROW_ENDING}, /* drift */
+        {59950, 60, ROW_ENDING},    {59000, 59, ROW_ARMED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct row_plan plan = plan_in(TERM_LEAD_MS + 60000, ROW_KILL);
+        struct stage s;
+
+        setup(&s, &plan, start(true));
+        fake_clock.gone_ms = cases[i].gone_ms;
+        fake_clock.slewed_ms = cases[i].slewed_ms;
+        if (after_one_pass(&s) != cases[i].want)
+            fail_msg("case %zu: the row is %d", i, row_state(s.row));
+        done(&s);
+    }
+}
+
+/* A part of the lease is slept, another one slewed: neither clock alone has
+ * counted all of it. */
+static void slept_and_slewed_add_up(void **state)
+{
+    struct row_plan plan = plan_in(TERM_LEAD_MS + 60000, ROW_KILL);
+    struct stage s;
+
+    (void)state;
+    setup(&s, &plan, start(true));
+    fake_clock.gone_ms = 40000;
+    fake_clock.slewed_ms = -3300;
+    fake_clock.asleep_ms = 20000;
+    assert_int_equal(after_one_pass(&s), ROW_ENDING);
+    done(&s);
+}
+
+static void the_wall_clock_says_nothing(void **state)
+{
+    static const int64_t days_ms[] = {86400000, -86400000};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct row_plan plan = plan_in(TERM_LEAD_MS + 60000, ROW_KILL);
+        struct stage s;
+
+        setup(&s, &plan, start(true));
+        fake_clock.wall_ms = days_ms[i];
+        assert_int_equal(after_one_pass(&s), ROW_ARMED);
+        fake_clock.gone_ms = 60000;
+        fake_clock.wall_ms = days_ms[i];
+        assert_int_equal(after_one_pass(&s), ROW_ENDING);
+        done(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +323,10 @@ int main(void)
         cmocka_unit_test(what_is_extended_lives),
         cmocka_unit_test(what_is_not_seen_dead_is_said),
         cmocka_unit_test(other_policies_leave_it_running),
+        cmocka_unit_test(a_suspended_machine_wakes_to_it),
+        cmocka_unit_test(the_clock_that_is_ahead_counts),
+        cmocka_unit_test(slept_and_slewed_add_up),
+        cmocka_unit_test(the_wall_clock_says_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
