@@ -225,7 +225,8 @@ part() { # restarts|mayhem
     echo "# $1: $(sort "$T/statuses" | uniq -c | tr -s ' \n' ' ')"
     [ -z "${FAULT_FIGURES:-}" ] || {
         cat "$T/figures"
-        grep ^fault "$T/history" | cut -d ' ' -f 1,2 | sort | uniq -c
+        grep ^fault "$T/history" | cut -d ' ' -f 2 | sort | uniq -c |
+            awk '{ print "fault", $2, $1 }'
     } >"$FAULT_FIGURES/crash-$1"
     ok "$1: sessions had the lock ($(grep -cE '^(ssh|su) 0' "$T/statuses") of them)" \
         grep -qE '^(ssh|su) 0' "$T/statuses"

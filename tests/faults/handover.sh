@@ -63,6 +63,11 @@ victims() { # KIND LOCK
     sshd) pgrep -x sshd | grep -vx "$(cat "$T/sshd.pid")" ;;
     esac
 }
+# What was started anew a moment ago may have been replaced once more.
+kill_victims() { # KIND LOCK
+    # shellcheck disable=SC2046
+    kill -KILL $(victims "$1" "$2")
+}
 crash() { # KIND LOCK
     rm -f "$T/go"
     holds "$1" "$2" &
@@ -74,14 +79,12 @@ crash() { # KIND LOCK
     cr_second=$!
     wait_for 20 waits "$2" || return 1
     cr_work=$(awk -v l="$(id_of "$2")" '$1 == "start" && $2 == l { w = $3 } END { print w }' "$T/history")
-    cr_pids=$(victims "$1" "$2" | tr '\n' ' ')
     case $1 in # whose death is that of the work
     front | back | owner | command | agents-command) cr_go=false ;;
     *) cr_go=touch cr_work='' ;;
     esac
     echo "fault $1 $(raw_ns) $(id_of "$2") $cr_work" >>"$T/history"
-    # shellcheck disable=SC2086
-    kill -KILL $cr_pids || return 1
+    wait_for 5 kill_victims "$1" "$2" || return 1
     $cr_go "$T/go"
     wait $cr_second || return 1
     wait $cr_first

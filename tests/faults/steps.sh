@@ -214,8 +214,10 @@ idle() { [ "$(client list | grep -c '^item')" = 0 ]; }
 ok "the agent holds nothing" wait_for 20 idle
 [ -z "${FAULT_FIGURES:-}" ] || {
     cat "$T/figures"
-    awk '$3 ~ /^hit/ { n[$1]++ } END { for (i in n) print "fault", i "-at-a-point", n[i] }' \
-        "$T"/rounds.*
+    awk -v lost=$lost '$1 !~ /front|back/ && ($4 != 0 || $5 != 0) { lost++ }
+        $3 ~ /^hit/ { n[$1]++ }
+        END { print "lost", lost
+            for (i in n) print "fault", i "-at-a-point", n[i] }' "$T"/rounds.*
 } >"$FAULT_FIGURES/steps"
 [ -z "${JUSTALOCK_KEEP:-}" ] || cp "$T/history" "$T"/rounds.* "$JUSTALOCK_KEEP/"
 ok "a stop at the end leaves no process of ours" forever_end
