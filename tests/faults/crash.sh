@@ -239,8 +239,8 @@ wait_for 20 agent_answers
 sshd_start
 part restarts
 is "restarts: no lock was lost" "$(grep -cE ' (79|80)$' "$T/statuses")" 0
-is "restarts: no work was ended for its lock" \
-    "$(grep 'being ended' "$T/agent.log")" ""
+is "restarts: neither that of a session or a job" \
+    "$(grep ' is lost: ' "$T/agent.log")" ""
 ok "restarts: $(grep -c ^fault "$T/history") of them" \
     [ "$(grep -c ^fault "$T/history")" -gt $((SECS * 2)) ]
 part mayhem

@@ -6,7 +6,8 @@
 # adopts what is whole; the rest is dead before anyone else has its lock
 # (tests/faults/witness.c sees to that), and every lock can be taken again.
 #
-# FAULT_LONG=1: every length of a record, every byte of the table's head and rows.
+# FAULT_LONG=1: every length of a record; of the table each of the first 128
+# bytes, with all that its head says, and every seventh of its first two rows.
 
 . tests/lib/tap.sh
 . tests/lib/agent.sh

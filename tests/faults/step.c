@@ -31,7 +31,7 @@ static long point, points;
 static int how;
 static volatile sig_atomic_t is_over;
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
     fprintf(stderr, "step: %s: %s\n", what, strerror(errno));
     exit(125);

@@ -38,6 +38,8 @@ server_forever 7171 &
 server_forever 7173 &
 judge_start 7272 7171
 judge_start 7274 7173
+# shellcheck disable=SC2034 # for agent_forever
+AGENT_PAUSE=2
 agent_forever &
 wait_for 20 agent_answers
 

@@ -6,7 +6,9 @@
 # agent_private, then:
 #
 #   server_forever PORT &   state and log in $T/srv.PORT, $T/srv.log
-#   agent_forever &         until $T/down is there
+#   agent_forever &         until $T/down is there; AGENT_PAUSE: seconds before
+#                           it is started again. A guard does so at once, with
+#                           the socket; who is as quick makes the socket anew.
 #   forever_end             ends all of these for good; fails if one stays
 #   pid_of watch|guard|keeper|server [PORT]
 #   judge_start PORT SERVER_PORT      recorder at $T/rec and a proxy on PORT
@@ -28,7 +30,7 @@ agent_forever() {
         "$B/bin/justalock-agent" --config "$T/conf.json" \
             --socket /run/agent.sock --state "$AGENT_STATE" \
             --keeper-user nobody >>"$T/agent.log" 2>&1
-        sleep 0.2
+        sleep "${AGENT_PAUSE:-0.2}"
     done 2>/dev/null
 }
 forever_end() {

@@ -6,7 +6,6 @@
  */
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -15,6 +14,7 @@
 #include "../../modules/cli/back.h"
 #include "../../modules/cli/talk.h"
 #include "fake_clock.h"
+#include "sleeper.h"
 #include "test.h"
 
 /* A minute until TERM, 20 s to KILL, 10 s to the deadline. */
@@ -30,31 +30,6 @@ struct stage {
     pid_t work;
     int status;
 };
-
-/* A child that sleeps; deaf: to TERM. */
-static pid_t start(bool is_deaf)
-{
-    sigset_t none;
-    char ready;
-    int out[2];
-    pid_t pid;
-
-    assert_int_equal(pipe(out), 0);
-    pid = fork();
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)signal(SIGTERM, is_deaf ? SIG_IGN : SIG_DFL);
-        (void)sigemptyset(&none);
-        (void)sigprocmask(SIG_SETMASK, &none, NULL);
-        (void)!write(out[1], "", 1);
-        for (;;)
-            (void)pause();
-    }
-    assert_int_equal(read(out[0], &ready, 1), 1);
-    (void)close(out[0]);
-    (void)close(out[1]);
-    return pid;
-}
 
 static void setup(struct stage *s, bool is_deaf)
 {

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 #include "../../modules/agent/watch.h"
 #include "../../modules/agent/work.h"
 #include "fake_clock.h"
+#include "sleeper.h"
 
 /* Generous: the machine may be busy with other things for a while. */
 #define TERM_LEAD_MS 20000
@@ -40,29 +40,6 @@ static struct row_plan plan_in(int64_t ms, enum row_policy policy)
                              .kill_lead_ms = KILL_LEAD_MS,
                              .policy = policy,
                              .signo = SIGUSR1};
-}
-
-/* A child that sleeps; deaf: to TERM. */
-static pid_t start(bool is_deaf)
-{
-    char ready;
-    int out[2];
-    pid_t pid;
-
-    assert_int_equal(pipe(out), 0);
-    pid = fork();
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)signal(SIGTERM, is_deaf ? SIG_IGN : SIG_DFL);
-        (void)signal(SIGUSR1, SIG_DFL);
-        (void)!write(out[1], "", 1);
-        for (;;)
-            (void)pause();
-    }
-    assert_int_equal(read(out[0], &ready, 1), 1);
-    (void)close(out[0]);
-    (void)close(out[1]);
-    return pid;
 }
 
 static void setup(struct stage *s, const struct row_plan *plan, pid_t pid)
