@@ -68,25 +68,30 @@ kill_victims() { # KIND LOCK
     # shellcheck disable=SC2046
     kill -KILL $(victims "$1" "$2")
 }
+cr_failed() { # WHY
+    echo "# $1"
+    : >"$T/go"
+    return 1
+}
 crash() { # KIND LOCK
     rm -f "$T/go"
+    cr_n=$(grep -c "^start $(id_of "$2") " "$T/history")
     holds "$1" "$2" &
     cr_first=$!
-    cr_n=$(grep -c "^start $(id_of "$2") " "$T/history")
-    wait_for 20 works_are "$2" $((cr_n + 1)) || return 1
+    wait_for 20 works_are "$2" $((cr_n + 1)) || cr_failed "it does not start" || return 1
     "$J" run --config "$T/conf.json" -t 10 -w 40s "$2" "$F/work" "$T/rec" 20 \
         2>>"$T/run.log" &
     cr_second=$!
-    wait_for 20 waits "$2" || return 1
+    wait_for 20 waits "$2" || cr_failed "nobody waits" || return 1
     cr_work=$(awk -v l="$(id_of "$2")" '$1 == "start" && $2 == l { w = $3 } END { print w }' "$T/history")
     case $1 in # whose death is that of the work
     front | back | owner | command | agents-command) cr_go=false ;;
     *) cr_go=touch cr_work='' ;;
     esac
     echo "fault $1 $(raw_ns) $(id_of "$2") $cr_work" >>"$T/history"
-    wait_for 5 kill_victims "$1" "$2" || return 1
+    wait_for 5 kill_victims "$1" "$2" || cr_failed "nothing to kill" || return 1
     $cr_go "$T/go"
-    wait $cr_second || return 1
+    wait $cr_second || cr_failed "status $?" || return 1
     wait $cr_first
     wait_for 20 agent_answers
 }

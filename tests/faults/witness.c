@@ -8,9 +8,9 @@
  *   witness MARKS LOCK MS [KIND...]
  *
  * MARKS/LOCK is the file; it holds the last fencing token. What is wrong goes
- * to MARKS/broken, one line each. What it has to do is done after MS; with
- * WORK_HISTORY set it says so there, for tests/faults/oracle, as the work that
- * WORK_LOCK and WORK_NAME name (see work.c). So long lives each of its children:
+ * to MARKS/broken, one line each. It is done after MS; with WORK_HISTORY set it
+ * says so there, for tests/faults/oracle, as the work that WORK_LOCK and
+ * WORK_NAME name (see work.c). So long lives each of its children:
  *   plain   one child
  *   setsid  one in a session of its own whose parent is gone
  *   deaf    one that ignores TERM, INT and HUP
