@@ -11,7 +11,7 @@
 #
 #   FAULT_POINTS    of each process, spread over its run; 5, FAULT_LONG=1: all
 #   FAULT_SEED      which ones; else a new one, which is printed
-#   FAULT_SIGNAL    KILL; or SEGV, ABRT
+#   FAULT_SIGNAL    KILL; or SEGV, ABRT, which `justalock run` passes on
 
 . tests/lib/tap.sh
 . tests/lib/agent.sh
@@ -120,7 +120,9 @@ round() { # agent|alone NAME POINT
         kill $rd_step 2>/dev/null
         wait $rd_step
     }
-    echo "$2 $3 $(sed -n 's/^\(hit\|end\) /\1 /p' "$rd.step" | tr ' ' '_') $rd_a $rd_b $(($(now_ms) - rd_ms))" \
+    # Nothing where it was gone before it could be traced.
+    rd_hit=$(sed -n 's/^\(hit\|end\) /\1 /p' "$rd.step" | tr ' ' '_')
+    echo "$2 $3 ${rd_hit:-none} $rd_a $rd_b $(($(now_ms) - rd_ms))" \
         >>"$T/rounds.$1"
     rm -f "$rd.go" "$rd.step"
 }
