@@ -74,8 +74,7 @@ LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
 LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse urls
 
 SERVER  := http http_lead http_pass http_mhd http_request http_head http_access http_answer request_guard listen tls access access_read table table_queue table_share table_time table_tomb table_view store etcd store_etcd store_etcd_rows store_sqlite store_sqlite_open store_sqlite_log store_folder pages
-AGENT_PURE := proc deadlines work work_cgroup record watch_rows
-AGENT   := $(AGENT_PURE) watch watch_children guard guard_ask guard_command \
+AGENT   := proc deadlines work work_cgroup record watch_rows agent_argv watch watch_children guard guard_ask guard_command \
            guard_conn guard_hold guard_event guard_job guard_keeper guard_list guard_locks \
            guard_resolve guard_say guard_session guard_state guard_take guard_tick guard_watch guard_works
 CLI     := run run_alone run_agent front back back_end hold page talk tree child signals terminal words context help cmd_id cmd_status cmd_list cmd_release cmd_config doctor capture
@@ -160,7 +159,7 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*
 ifeq ($(have_pam),)
 UNIT := $(filter-out %/test_pam_module,$(UNIT))
 endif
-$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,tests/lib/fake_service tests/lib/server_rig tests/lib/make_certs modules/agent/keeper_jail) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(call objs,$(addprefix modules/agent/,$(AGENT_PURE))) $(slurm_objs) $(call objs,modules/pam/pam_session modules/pam/pam_options)
+$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,tests/lib/fake_service tests/lib/server_rig tests/lib/make_certs tests/lib/failing tests/lib/guard_rig modules/agent/keeper_jail) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(agent_objs) $(slurm_objs) $(call objs,modules/pam/pam_session modules/pam/pam_options)
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	@mkdir -p $(@D)
@@ -178,6 +177,9 @@ $(B)/tests/unit/test_run_alone: $(B)/obj/tests/unit/test_run_alone.o $(cli_objs)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $^ $(UNIT_LDFLAGS_test_run_alone) $(CMOCKA_L) $(JSON_L) $(NETTLE_L)
 
+# For those that use tests/lib/failing.h.
+FAILING := $(foreach f,malloc calloc realloc strdup free fork pipe2 epoll_ctl getsockopt socket rename write,-Wl$(comma)--wrap=$f)
+$(foreach t,works,$(eval UNIT_LDFLAGS_test_guard_$t := $$(FAILING)))
 UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
 UNIT_LDFLAGS_test_table_walk := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 UNIT_LDFLAGS_test_clock := -Wl,--wrap=clock_gettime
