@@ -15,6 +15,9 @@
 #define AGENT_GUARD_H
 
 #include <sys/types.h>
+
+/* uthash must not end the guard when there is no memory: it backs out. */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "agent.h"

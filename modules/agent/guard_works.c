@@ -29,8 +29,12 @@ struct work *work_new(struct guard *g, enum work_kind kind, uint64_t number)
     w->life.fd = -1;
     w->empty = clock_now();
     w->looked = w->empty;
-    DL_APPEND(g->works, w);
     HASH_ADD(hh, g->by_number, f.number, sizeof(w->f.number), w);
+    if (!w->hh.tbl) {
+        free(w);
+        return NULL;
+    }
+    DL_APPEND(g->works, w);
     g->works_len++;
     return w;
 }
@@ -65,12 +69,8 @@ struct work *work_by_number(struct guard *g, uint64_t number)
 {
     struct work *w;
 
-    if (number == 0)
-        return NULL;
-    DL_FOREACH (g->works, w)
-        if (w->f.number == number)
-            return w;
-    return NULL;
+    HASH_FIND(hh, g->by_number, &number, sizeof(number), w);
+    return w;
 }
 
 uint64_t work_handle(const struct work *w, const struct held *h)
