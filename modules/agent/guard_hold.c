@@ -297,19 +297,14 @@ void hold_end(struct guard *g, struct work *w)
     guard_nudge(g);
 }
 
-void hold_lose(struct guard *g, struct work *w, const char *why)
+/* What is to be heard of a loss; once. */
+static void tell_loss(struct guard *g, struct work *w, const char *why)
 {
-    struct row_plan plan = loss_plan(w);
     char text[64];
 
     if (w->loss[0] != '\0')
         return;
     (void)snprintf(w->loss, sizeof(w->loss), "%s", why);
-    /* Another may have it already: KILL is due at once. */
-    plan.deadline = clock_add(clock_now(), plan.kill_lead_ms);
-    if (w->row)
-        (void)row_end(w->row, &plan); /* no: it is being ended as it is */
-    guard_nudge(g);
     if (w->state == WORK_HELD || w->state == WORK_LEAVING)
         w->state = WORK_ENDING;
     work_text(w, text, sizeof(text));
@@ -319,6 +314,21 @@ void hold_lose(struct guard *g, struct work *w, const char *why)
         job_courtesy(g, w);
     if (w->f.kind == WORK_SESSION)
         session_tell(w, why, -1);
+}
+
+void hold_lose(struct guard *g, struct work *w, const char *why)
+{
+    struct row_plan plan = loss_plan(w);
+
+    /* Another may have it already: KILL is due at once, even where TERM was
+     * sent in time; and what is ended for another reason stays so. */
+    if (w->state == WORK_ENDING)
+        plan.policy = ROW_KILL;
+    plan.deadline = clock_add(clock_now(), plan.kill_lead_ms);
+    if (w->row)
+        (void)row_end(w->row, &plan); /* no: it is being ended as it is */
+    guard_nudge(g);
+    tell_loss(g, w, why);
 }
 
 void hold_without_row(struct guard *g, struct work *w)
@@ -400,7 +410,8 @@ static void found_ending(struct guard *g, struct work *w)
                    "lock \"%.80s\" is lost: it could not be refreshed in "
                    "time%s%.120s",
                    w->helds[0].name, w->trouble[0] ? ": " : "", w->trouble);
-    hold_lose(g, w, text);
+    /* By the row's plan: it has its grace until KILL. */
+    tell_loss(g, w, text);
 }
 
 /* The work lives on without its lock, as configured. */

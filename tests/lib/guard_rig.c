@@ -81,7 +81,7 @@ int rig_guard_up(void **state)
 
     memset(&rig, 0, sizeof(rig));
     rig.keeper = -1;
-    log_open("rig", getenv("RIG_LOG") ? LOG_LEVEL_DEBUG : (enum log_level) - 1);
+    log_open("guard", LOG_LEVEL_ERROR);
     if (scratch_make(state) != 0 || chmod(scratch, 0755) < 0)
         return -1;
     (void)snprintf(rig.folder, sizeof(rig.folder), "%s", scratch);
@@ -455,6 +455,35 @@ uint64_t rig_grant(int64_t ago_ms)
     m.event.token = 42;
     rig_keeper_says(&m);
     return handle;
+}
+
+int rig_hold(const struct wire_msg *m)
+{
+    int fd = rig_request(m);
+
+    (void)rig_grant(0);
+    rig_expect(fd, WIRE_GO, "");
+    return fd;
+}
+
+void rig_give_back(size_t locks)
+{
+    while (locks-- > 0)
+        rig_event(rig_asked(KW_RELEASE)->handle, KEEPER_RELEASED, JUSTALOCK_OK,
+                  "");
+}
+
+void rig_row(struct work *w, enum row_state state)
+{
+    struct row_plan plan;
+    uint64_t word;
+
+    (void)row_look(w->row, &plan, &word);
+    assert_true(row_advance(w->row, word, state));
+    around(false);
+    hold_look_at_row(&rig.g, w);
+    around(true);
+    rig_turn();
 }
 
 /* ---- processes ---- */

@@ -24,6 +24,8 @@ extern struct rig rig;
 /* As cmocka's setup and teardown of one test. */
 int rig_guard_up(void **state);
 int rig_guard_down(void **state);
+#define RIG_TEST(fn)                                                           \
+    cmocka_unit_test_setup_teardown(fn, rig_guard_up, rig_guard_down)
 
 /* Turn the loop until nothing is left to do. */
 void rig_turn(void);
@@ -66,6 +68,12 @@ void rig_event(uint64_t handle, enum keeper_event_kind kind,
                enum justalock_status status, const char *text);
 /* GRANTED to whatever is asked for, its t0 so long ago. */
 uint64_t rig_grant(int64_t ago_ms);
+/* rig_request; its one lock granted, "go" heard. */
+int rig_hold(const struct wire_msg *m);
+/* The keeper is asked to give `locks` back, and does. */
+void rig_give_back(size_t locks);
+/* As the watch does: the work's row to this state, and word of it. */
+void rig_row(struct work *w, enum row_state state);
 
 /* ---- time, processes ---- */
 /* What the guard does with the clock so much later. */

@@ -179,20 +179,13 @@ static void placed_without_cgroups(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(found_by_number_and_handle,
-                                        rig_guard_up, rig_guard_down),
-        cmocka_unit_test_setup_teardown(found_by_job_the_one_that_is_now,
-                                        rig_guard_up, rig_guard_down),
-        cmocka_unit_test_setup_teardown(found_by_owner, rig_guard_up,
-                                        rig_guard_down),
-        cmocka_unit_test_setup_teardown(no_memory_is_refused, rig_guard_up,
-                                        rig_guard_down),
-        cmocka_unit_test_setup_teardown(too_many_are_refused, rig_guard_up,
-                                        rig_guard_down),
-        cmocka_unit_test_setup_teardown(has_a_name_that_people_know,
-                                        rig_guard_up, rig_guard_down),
-        cmocka_unit_test_setup_teardown(placed_without_cgroups, rig_guard_up,
-                                        rig_guard_down),
+        RIG_TEST(found_by_number_and_handle),
+        RIG_TEST(found_by_job_the_one_that_is_now),
+        RIG_TEST(found_by_owner),
+        RIG_TEST(no_memory_is_refused),
+        RIG_TEST(too_many_are_refused),
+        RIG_TEST(has_a_name_that_people_know),
+        RIG_TEST(placed_without_cgroups),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
