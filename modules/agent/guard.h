@@ -321,6 +321,8 @@ void work_changed_identity(struct work *w); /* to the row */
 
 /* ---- guard_hold.c, guard_event.c, guard_tick.c ---- */
 bool hold_is_try(const struct work *w);
+/* For the keeper: 0 a try, -1 for ever, else at least 1 ms. */
+int64_t hold_wait_left(const struct work *w);
 void hold_save(struct guard *g, struct work *w);
 void hold_ask_next(struct guard *g, struct work *w);
 /* Once all of it is given back. */

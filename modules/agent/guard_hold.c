@@ -86,7 +86,7 @@ bool hold_is_try(const struct work *w)
            w->f.on_busy == WIRE_BUSY_REQUEUE;
 }
 
-static int64_t wait_left(const struct work *w)
+int64_t hold_wait_left(const struct work *w)
 {
     int64_t left;
 
@@ -143,7 +143,7 @@ void hold_ask_next(struct guard *g, struct work *w)
         if (w->helds[i].state == HELD_OURS)
             continue;
         w->helds[i].state = HELD_ASKING;
-        keeper_ask(g, w, &w->helds[i], wait_left(w));
+        keeper_ask(g, w, &w->helds[i], hold_wait_left(w));
         return;
     }
     granted_all(g, w);

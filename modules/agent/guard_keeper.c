@@ -181,10 +181,7 @@ static void on_ready(struct guard *g)
             if (h->state == HELD_OURS && !h->is_known)
                 keeper_adopt_held(g, w, h);
             else if (h->state == HELD_ASKING && !h->is_known)
-                keeper_ask(g, w, h,
-                           w->f.wait_ms < 0
-                               ? -1
-                               : clock_left_ms(w->until, clock_now()));
+                keeper_ask(g, w, h, hold_wait_left(w));
             else if (h->state == HELD_RELEASING) {
                 if (!h->is_known && h->t0.boot_ms > 0)
                     keeper_adopt_held(g, w, h);
