@@ -20,18 +20,18 @@ static void conn_ready(struct guard *g, struct source *s, uint32_t events);
 
 /* ---- their lives ---- */
 
-static struct conn *conn_new(struct guard *g, int fd)
+static enum justalock_status conn_new(struct guard *g, int fd,
+                                      struct justalock_error *err)
 {
     struct ucred who;
     socklen_t len = sizeof(who);
-    struct justalock_error err;
     struct conn *c;
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
-        return NULL;
+        return error_sys(err, errno, "who it is of");
     c = calloc(1, sizeof(*c));
     if (!c)
-        return NULL;
+        return error_nomem(err);
     c->source = (struct source){.fd = fd, .ready = conn_ready};
     c->pid = who.pid;
     c->uid = who.uid;
@@ -39,17 +39,18 @@ static struct conn *conn_new(struct guard *g, int fd)
      * where it is of another pid namespace, or gone. */
     c->peer = proc_key_of(who.pid);
     c->since = clock_now();
-    if (guard_watch_fd(g, &c->source, EPOLLIN, &err) != JUSTALOCK_OK) {
+    if (guard_watch_fd(g, &c->source, EPOLLIN, err) != JUSTALOCK_OK) {
         free(c);
-        return NULL;
+        return err->status;
     }
     DL_APPEND(g->conns, c);
     g->conns_len++;
-    return c;
+    return JUSTALOCK_OK;
 }
 
 void conn_ready_listener(struct guard *g, struct source *s, uint32_t events)
 {
+    struct justalock_error err;
     int fd;
 
     (void)events;
@@ -61,8 +62,8 @@ void conn_ready_listener(struct guard *g, struct source *s, uint32_t events)
         return;
     }
     fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0 && !conn_new(g, fd)) {
-        log_error("a connection is dropped: no memory");
+    if (fd >= 0 && conn_new(g, fd, &err) != JUSTALOCK_OK) {
+        log_error("a connection is dropped: %s", err.text);
         (void)close(fd);
     }
 }

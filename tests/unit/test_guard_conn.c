@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_guard_conn.c - connections of modules: one request each, rubbish and
+ * sizes at their edges, who asks by the kernel's word, no more than so many,
+ * and none lost where a call or an allocation fails.
+ */
+#include "test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../lib/failing.h"
+#include "../lib/guard_rig.h"
+
+static const struct wire_msg ping = {.type = WIRE_PING};
+
+static bool has_ended(int fd)
+{
+    ssize_t n;
+    char byte;
+
+    rig_turn();
+    n = recv(fd, &byte, 1, MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno == ECONNRESET); /* it went unread */
+}
+
+static void answers_and_sees_the_end(void **state)
+{
+    int fd = rig_request(&ping);
+
+    (void)state;
+    rig_expect(fd, WIRE_GO, "");
+    assert_int_equal(rig.g.conns_len, 1);
+    (void)close(fd);
+    rig_turn();
+    assert_int_equal(rig.g.conns_len, 0);
+    assert_null(rig.g.conns);
+}
+
+static void one_request_a_connection(void **state)
+{
+    int fd = rig_request(&ping);
+
+    (void)state;
+    rig_expect(fd, WIRE_GO, "");
+    rig_say(fd, &ping);
+    rig_expect(fd, WIRE_REFUSED_BAD, "one request a connection");
+    rig_say(fd, rig_command("a"));
+    rig_expect(fd, WIRE_REFUSED_BAD, "one request a connection");
+    assert_null(rig_work());
+}
+
+/* What only we say. */
+static void ours_are_no_requests(void **state)
+{
+    static const enum wire_type ours[] = {WIRE_NOTE, WIRE_VERDICT, WIRE_ITEM,
+                                          WIRE_LOST};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(ours); i++) {
+        const struct wire_msg m = {.type = ours[i], .item_state = 1};
+
+        rig_expect(rig_request(&m), WIRE_REFUSED_BAD, "not one of ours");
+    }
+}
+
+static void rubbish_ends_it(void **state)
+{
+    static char data[WIRE_MAX + 1];
+    static const size_t sizes[] = {1, 2, 100, WIRE_MAX, WIRE_MAX + 1};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(sizes); i++) {
+        int fd = rig_dial();
+        char part[64] = "not a request: ";
+
+        assert_int_equal(send(fd, data, sizes[i], 0), sizes[i]);
+        if (sizes[i] > WIRE_MAX)
+            (void)snprintf(part, sizeof(part), "%zu bytes, at most %d",
+                           sizes[i], WIRE_MAX);
+        rig_expect(fd, WIRE_REFUSED_BAD, part);
+        assert_true(has_ended(fd));
+        (void)close(fd);
+    }
+    assert_int_equal(rig.g.conns_len, 0);
+}
+
+static void reload_is_roots(void **state)
+{
+    const struct wire_msg m = {.type = WIRE_RELOAD};
+    int fd = rig_dial_as(65534);
+    FILE *f;
+
+    (void)state;
+    rig_say(fd, &m);
+    rig_expect(fd, WIRE_REFUSED_DENIED, "only root");
+    rig_expect(rig_request(&m), WIRE_GO, "");
+    f = fopen(rig.config, "w");
+    assert_true(f && fputs("{\"servise\": 1}", f) >= 0 && fclose(f) == 0);
+    rig_expect(rig_request(&m), WIRE_REFUSED_CONFIG, "the last good one stays");
+    assert_non_null(rig.g.config);
+}
+
+static void at_most_so_many(void **state)
+{
+    int waits, fd = rig_dial();
+
+    (void)state;
+    rig_turn();
+    rig.g.conns_len = GUARD_CONNS_MAX; /* as if */
+    waits = rig_dial();
+    rig_say(waits, &ping);
+    assert_true(rig_is_silent(waits));
+    assert_false(rig.g.is_accepting);
+    rig_say(fd, &ping); /* those who are in go on */
+    rig_expect(fd, WIRE_GO, "");
+    rig.g.conns_len = 1;
+    (void)close(fd);
+    rig_turn();
+    assert_true(rig.g.is_accepting);
+    rig_expect(waits, WIRE_GO, ""); /* it was in the backlog */
+}
+
+/* One more than there is room for never stops the others. */
+static void failing_calls_cost_one_connection(void **state)
+{
+    static const struct {
+        const char *name;
+        int why;
+    } calls[] = {{"getsockopt", ENOTCONN}, {"epoll_ctl", ENOSPC}};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(calls); i++) {
+        long live = failing_live();
+        int fd = rig_dial();
+
+        failing_call(calls[i].name, calls[i].why);
+        assert_true(has_ended(fd));
+        assert_int_equal(failing_live(), live);
+        assert_null(rig.g.conns);
+        (void)close(fd);
+        fd = rig_request(&ping);
+        rig_expect(fd, WIRE_GO, "");
+        (void)close(fd);
+        rig_turn();
+    }
+}
+
+static void each_allocation_fails(void **state)
+{
+    bool is_done = false;
+    long nth;
+
+    (void)state;
+    rig.around = failing_pause;
+    failing_pause(true);
+    for (nth = 0; !is_done && nth < 100; nth++) {
+        long live = failing_live();
+        int fd;
+
+        failing_memory(nth);
+        fd = rig_request(&ping);
+        is_done = !failing_came();
+        failing_memory(-1);
+        if (is_done)
+            rig_expect(fd, WIRE_GO, "");
+        else
+            assert_true(has_ended(fd)); /* and not silence */
+        (void)close(fd);
+        rig_turn();
+        assert_null(rig.g.conns);
+        assert_int_equal(failing_live(), live);
+    }
+    rig.around = NULL;
+    failing_pause(false);
+    assert_true(is_done && nth > 1);
+}
+
+static void one_that_never_reads_is_ended(void **state)
+{
+    struct conn *c;
+    int fd = rig_dial();
+
+    (void)state;
+    rig_turn();
+    c = rig.g.conns;
+    for (int i = 0; i < 100000 && rig.g.conns; i++) {
+        conn_note(&rig.g, c, "x\nx");
+        rig_turn();
+    }
+    assert_null(rig.g.conns);
+    (void)close(fd);
+}
+
+static void notes_are_clean_text(void **state)
+{
+    struct pollfd p;
+    int fd = rig_dial();
+    char data[600];
+    ssize_t n;
+
+    (void)state;
+    rig_turn();
+    conn_note(&rig.g, rig.g.conns, "by \033[31mjob\n7");
+    p = (struct pollfd){.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 0), 1);
+    n = recv(fd, data, sizeof(data), 0);
+    assert_true(n > 12);
+    assert_null(memchr(data, '\033', (size_t)n));
+    assert_non_null(memmem(data, (size_t)n, "by ?[31mjob?7", 13));
+    (void)close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(answers_and_sees_the_end),
+        RIG_TEST(one_request_a_connection),
+        RIG_TEST(ours_are_no_requests),
+        RIG_TEST(rubbish_ends_it),
+        RIG_TEST(reload_is_roots),
+        RIG_TEST(at_most_so_many),
+        RIG_TEST(failing_calls_cost_one_connection),
+        RIG_TEST(each_allocation_fails),
+        RIG_TEST(one_that_never_reads_is_ended),
+        RIG_TEST(notes_are_clean_text),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
