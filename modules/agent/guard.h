@@ -155,6 +155,7 @@ struct work {
     bool is_checked;     /* the user is known and may take the locks */
     bool needs_slurm;    /* of the child that runs */
     bool is_asked_slurm; /* once is enough */
+    bool is_asked_more;  /* RESOLVING: a list has come meanwhile */
     struct source life;  /* SESSION: read end of its life line; fd -1: none */
     bool is_undelivered; /* SESSION: after a restart nobody has its life line */
     bool is_warned;      /* SESSION: its terminals, of the trouble */

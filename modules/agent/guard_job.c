@@ -126,6 +126,14 @@ static bool may_ask(const struct work *w, const struct conn *c)
            (w && w->f.uid == c->uid && work_has(&w->who, c->pid));
 }
 
+/* A job without a list of its own that has not asked for any lock yet: the
+ * first task's becomes the job's. */
+static bool is_without_list(const struct work *w)
+{
+    return w->f.option[0] == '\0' && w->f.helds_len == 0 &&
+           (w->state == WORK_KNOWN || w->state == WORK_RESOLVING);
+}
+
 /* Inside a job only the job's own list can be asked for. */
 static bool is_same_list(struct guard *g, struct work *w,
                          const struct wire_msg *m)
@@ -133,7 +141,8 @@ static bool is_same_list(struct guard *g, struct work *w,
     static struct wants asked, own;
     struct justalock_error err;
 
-    if (m->locks[0] == '\0' || strcmp(m->locks, w->f.option) == 0)
+    if (m->locks[0] == '\0' || strcmp(m->locks, w->f.option) == 0 ||
+        is_without_list(w))
         return true;
     if (locks_parse(g, m->locks, &w->f, &asked, &err) != JUSTALOCK_OK)
         return false;
@@ -186,12 +195,13 @@ static bool is_refused(struct guard *g, struct conn *c, struct work *w,
     return true;
 }
 
-/* The task's first list in a job that had none. */
 static void take_request(struct work *w, const struct wire_msg *m)
 {
     if (w->f.option[0] == '\0' && m->locks[0] != '\0') {
         memcpy(w->f.option, m->locks, sizeof(w->f.option));
         w->is_checked = w->f.uid == 0;
+        /* The child that runs looks at what it knew. */
+        w->is_asked_more = w->state == WORK_RESOLVING;
     }
     if (m->wait_ms != WIRE_WAIT_DEFAULT)
         w->f.wait_ms = m->wait_ms;
@@ -263,7 +273,7 @@ void job_task(struct guard *g, struct conn *c, const struct wire_msg *m)
 
     if (!w || is_refused(g, c, w, m))
         return;
-    if (w->state == WORK_KNOWN)
+    if (w->state == WORK_KNOWN || is_without_list(w))
         take_request(w, m);
     part_from_old(g, w, c);
     c->is_batch = m->step_id == STEP_BATCH;

@@ -278,7 +278,13 @@ static void resolved(struct guard *g, struct work *w, struct child_run *c,
                                   "account in time, which its lock depends on");
         return;
     }
-    w->is_asked_slurm = slurm;
+    w->is_asked_slurm |= slurm;
+    if (w->is_asked_more) {
+        w->is_asked_more = false;
+        w->is_checked = false;
+        job_resolve(g, w);
+        return;
+    }
     take_locks(g, w);
 }
 
