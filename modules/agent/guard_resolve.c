@@ -68,38 +68,89 @@ static bool find_line(const char *out, const char *key, char *ret, size_t size)
 }
 
 /*
- * A field of `scontrol show job -o`: " Key=value " on one line. Only the
- * job's name may hold spaces; it stands before UserId.
+ * The line of `scontrol show job -o` of one job, " Key=value " after "
+ * Key=value
+ * ", in three parts. The name is as its user wrote it, and may read like any of
+ * the other fields: they count only where it cannot be, the ids before it, all
+ * else from UserId on, and there a field that stands twice is none.
  */
-static bool find_field(const char *line, const char *key, char *ret,
-                       size_t size)
-{
-    char want[32];
-    const char *at;
-    const char *end;
+struct job_line {
+    const char *ids;
+    const char *name;
+    const char *rest;
+};
 
-    (void)snprintf(want, sizeof(want), " %s=", key);
-    at = strstr(line, want);
+/* Cuts `out`. false: the job is not in it, or its name speaks of a UserId: then
+ * nobody can tell where it ends. */
+static bool find_line_of(char *out, uint32_t job_id, struct job_line *ret_line)
+{
+    static const char name_key[] = " JobName=", user_key[] = " UserId=";
+    char want[32];
+    char *at = out;
+    char *name, *rest;
+
+    (void)snprintf(want, sizeof(want), "JobId=%u ", job_id);
+    /* A het leader's id lists its components too. */
+    while (at && strncmp(at, want, strlen(want)) != 0) {
+        at = strchr(at, '\n');
+        at += at != NULL;
+    }
     if (!at)
         return false;
-    at += strlen(want);
-    end = strcmp(key, "JobName") == 0 ? strstr(at, " UserId=") : NULL;
-    if (!end)
-        end = at + strcspn(at, " \n");
-    if ((size_t)(end - at) >= size || strncmp(at, "(null)", 6) == 0 ||
-        !parse_is_clean_text(at, (size_t)(end - at)))
+    at[strcspn(at, "\n")] = '\0';
+    name = strstr(at, name_key);
+    rest = name ? strstr(name, user_key) : NULL;
+    if (!rest || strstr(rest + 1, user_key))
         return false;
-    memcpy(ret, at, (size_t)(end - at));
-    ret[end - at] = '\0';
+    /* The key itself is of use to nobody. */
+    *name = '\0';
+    *rest = '\0';
+    *ret_line = (struct job_line){
+        .ids = at, .name = name + strlen(name_key), .rest = rest + 1};
     return true;
 }
 
-static bool find_number(const char *line, const char *key, uint32_t *ret)
+static bool take_text(const char *at, size_t len, char *ret, size_t size)
+{
+    static const char none[] = "(null)";
+
+    if (len >= size || (len == strlen(none) && strncmp(at, none, len) == 0) ||
+        !parse_is_clean_text(at, len))
+        return false;
+    memcpy(ret, at, len);
+    ret[len] = '\0';
+    return true;
+}
+
+/* NULL: it is not there, or more than once: one may be in what a user wrote. */
+static const char *find_key(const char *part, const char *key,
+                            size_t *ret_times)
+{
+    char want[32];
+    const char *at, *next;
+
+    (void)snprintf(want, sizeof(want), " %s=", key);
+    at = strstr(part, want);
+    next = at ? strstr(at + 1, want) : NULL;
+    *ret_times = (at != NULL) + (next != NULL);
+    return *ret_times == 1 ? at + strlen(want) : NULL;
+}
+
+static bool find_field(const char *part, const char *key, char *ret,
+                       size_t size)
+{
+    size_t times;
+    const char *at = find_key(part, key, &times);
+
+    return at && take_text(at, strcspn(at, " "), ret, size);
+}
+
+static bool find_number(const char *part, const char *key, uint32_t *ret)
 {
     char text[32];
     uint64_t value;
 
-    if (!find_field(line, key, text, sizeof(text)))
+    if (!find_field(part, key, text, sizeof(text)))
         return false;
     text[strspn(text, "0123456789")] = '\0'; /* "2-2" of pending jobs */
     if (parse_u64(text, 0, UINT32_MAX, key, &value, NULL) != JUSTALOCK_OK)
@@ -108,41 +159,42 @@ static bool find_number(const char *line, const char *key, uint32_t *ret)
     return true;
 }
 
-/* The line of this very job; a het leader's id lists its components too. */
-static const char *line_of(const char *out, uint32_t job_id)
-{
-    char want[32];
-    const char *at;
-
-    (void)snprintf(want, sizeof(want), "JobId=%u ", job_id);
-    at = strstr(out, want);
-    return at && (at == out || at[-1] == '\n') ? at : NULL;
-}
-
 /* false: Slurm did not say. Only its word counts for who the job is. */
-static bool take_job(struct wire_job *j, const char *out)
+static bool take_job(struct wire_job *j, char *out)
 {
-    const char *line = line_of(out, j->job_id);
+    const struct {
+        const char *key;
+        char *to;
+        size_t size;
+    } texts[] = {{"Account", j->account, sizeof(j->account)},
+                 {"Partition", j->partition, sizeof(j->partition)},
+                 {"Reservation", j->reservation, sizeof(j->reservation)}};
+    struct job_line line;
     uint32_t restart, nodes;
+    size_t times;
 
-    if (!line || !find_number(line, "Restarts", &restart) ||
-        !find_number(line, "NumNodes", &nodes))
+    if (!find_line_of(out, j->job_id, &line) ||
+        !find_number(line.rest, "Restarts", &restart) ||
+        !find_number(line.rest, "NumNodes", &nodes))
         return false;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (!find_key(line.rest, texts[i].key, &times) && times > 1)
+            return false;
     j->restart = restart;
     j->node_count = nodes;
-    if (!find_number(line, "HetJobId", &j->leader_id))
+    if (!find_number(line.ids, "HetJobId", &j->leader_id))
         j->leader_id = j->job_id;
-    if (!find_number(line, "ArrayJobId", &j->array_id) ||
-        !find_number(line, "ArrayTaskId", &j->array_task)) {
+    if (!find_number(line.ids, "ArrayJobId", &j->array_id) ||
+        !find_number(line.ids, "ArrayTaskId", &j->array_task)) {
         j->array_id = WIRE_NO_ARRAY;
         j->array_task = WIRE_NO_ARRAY;
     }
-    j->partition[0] = j->account[0] = j->reservation[0] = j->name[0] = '\0';
-    (void)find_field(line, "JobName", j->name, sizeof(j->name));
-    (void)find_field(line, "Account", j->account, sizeof(j->account));
-    (void)find_field(line, "Partition", j->partition, sizeof(j->partition));
-    (void)find_field(line, "Reservation", j->reservation,
-                     sizeof(j->reservation));
+    j->name[0] = '\0';
+    (void)take_text(line.name, strlen(line.name), j->name, sizeof(j->name));
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        texts[i].to[0] = '\0';
+        (void)find_field(line.rest, texts[i].key, texts[i].to, texts[i].size);
+    }
     return true;
 }
 
@@ -272,10 +324,12 @@ static void resolved(struct guard *g, struct work *w, struct child_run *c,
         w->f.is_told = true;
     } else if (slurm && (w->f.is_told || locks_needs_name(w->f.option))) {
         hold_refuse(g, w, WIRE_REFUSED_LOCAL,
-                    status == 0 ? "scontrol does not know the job, whose name "
-                                  "or account its lock depends on"
-                                : "scontrol could not say the job's name or "
-                                  "account in time, which its lock depends on");
+                    status == 0
+                        ? "scontrol does not know the job, or its name reads "
+                          "like other fields of it (\"UserId=\"); its "
+                          "lock depends on them"
+                        : "scontrol could not say the job's name or "
+                          "account in time, which its lock depends on");
         return;
     }
     w->is_asked_slurm |= slurm;
@@ -337,20 +391,22 @@ static void with_errors(struct guard *g, struct work *w)
         _exit(126);
 }
 
-static bool is_over(const struct work *w, const char *out)
+static bool is_over(const struct work *w, char *out)
 {
     static const char *const over[] = {
         "COMPLETED", "FAILED",   "CANCELLED", "TIMEOUT",       "NODE_FAIL",
         "BOOT_FAIL", "DEADLINE", "REVOKED",   "OUT_OF_MEMORY", "PREEMPTED"};
-    const char *line = line_of(out, w->f.job.job_id);
+    struct job_line line;
     uint32_t restart = 0;
     char state[64];
 
-    if (strstr(out, "Invalid job id"))
+    if (!strstr(out, "JobId=") && strstr(out, "Invalid job id"))
         return true;
-    if (!line || !find_field(line, "JobState", state, sizeof(state)))
+    if (!find_line_of(out, w->f.job.job_id, &line) ||
+        !find_field(line.rest, "JobState", state, sizeof(state)))
         return false;
-    if (find_number(line, "Restarts", &restart) && restart > w->f.job.restart)
+    if (find_number(line.rest, "Restarts", &restart) &&
+        restart > w->f.job.restart)
         return true;
     for (size_t i = 0; i < sizeof(over) / sizeof(over[0]); i++)
         if (strcmp(state, over[i]) == 0)

@@ -217,8 +217,8 @@ static void the_list_of_the_first_task(void **state)
     rig_config("\"locks\": {\"few\": {\"users\": [\"1042\"]}},"
                "\"slurm\": {\"rules\": [{\"account\": \"chem\","
                " \"lock\": \"chem\"}]}");
-    rig_scontrol(
-        "echo 'JobId=5 JobName=n Account=phys Restarts=0 NumNodes=1 '");
+    rig_scontrol("echo 'JobId=5 JobName=n UserId=0 Account=phys Restarts=0 "
+                 "NumNodes=1 '");
     rig_keeper();
     for (int is_early = 0; is_early < 2; is_early++) {
         struct wire_msg *m = rig_job(WIRE_JOB_BEGIN, 5, "");
