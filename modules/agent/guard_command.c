@@ -137,6 +137,8 @@ void command_settled(struct guard *g, struct work *w)
 {
     struct conn *next;
 
+    if (w->f.kind != WORK_COMMAND)
+        return;
     for (struct conn *c = w->conns; c; c = next) {
         next = c->work_next;
         if (!c->is_ended)

@@ -387,6 +387,7 @@ void hold_over(struct guard *g, struct work *w)
         return;
     case WORK_KNOWN:
     case WORK_LAPSED:
+        session_settled(g, w, "");
         work_remove(g, w);
         return;
     case WORK_LEAVING:
