@@ -312,6 +312,7 @@ static void short_host(char *ret_host, size_t size)
 static enum justalock_status start(struct guard *g, struct justalock_error *err)
 {
     enum justalock_status st = table_open(g->o->state, &g->table, err);
+    bool has_config;
 
     if (st == JUSTALOCK_OK)
         st = open_descriptors(g, err);
@@ -320,14 +321,13 @@ static enum justalock_status start(struct guard *g, struct justalock_error *err)
     short_host(g->host, sizeof(g->host));
     g->tick = clock_now();
     g->next_number = (uint64_t)g->tick.boot_ms; /* above any of this boot */
-    if (!guard_reload(g, err)) {
-        state_load(g);
-        /* What is held goes on; what is asked for is refused with this. */
-        if (g->works_len == 0 && table_active(&g->table) == 0)
-            return JUSTALOCK_CONFIG;
-    } else {
-        state_load(g);
-    }
+    has_config = guard_reload(g, err);
+    st = state_load(g, err);
+    if (st != JUSTALOCK_OK)
+        return st;
+    /* What is held goes on; what is asked for is refused with this. */
+    if (!has_config && g->works_len == 0 && table_active(&g->table) == 0)
+        return JUSTALOCK_CONFIG;
     find_home(g);
     resume_all(g);
     hold_orphans(g);

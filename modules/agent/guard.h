@@ -419,8 +419,11 @@ void keeper_give_back(struct guard *g, uint64_t handle);
 enum justalock_status state_save(struct guard *g, struct work *w,
                                  struct justalock_error *err) JUSTALOCK_MUST;
 void state_drop(struct guard *g, const struct work *w);
-/* Read all records; adopts their rows. */
-void state_load(struct guard *g);
+/* Read all records; adopts their rows. Not OK: some could not be read for want
+ * of memory or descriptors, and nothing was changed: end, and be started again
+ * by the watch. */
+enum justalock_status state_load(struct guard *g, struct justalock_error *err)
+    JUSTALOCK_MUST;
 
 /* ---- guard_ask.c ---- */
 struct child_run {

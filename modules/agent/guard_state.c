@@ -123,13 +123,20 @@ static void take_identity(struct work *w, const struct record *r)
     memcpy(w->who.path, r->who.path, sizeof(w->who.path));
 }
 
-static void adopt(struct guard *g, const struct record *r)
+/* NOMEM: none of it is known then, and the record stays as it is. */
+static enum justalock_status adopt(struct guard *g, const struct record *r,
+                                   struct justalock_error *err)
 {
-    struct work *w = work_new(g, r->f.kind, r->f.number);
+    size_t len = r->f.helds_len;
+    struct held *helds = len > 0 ? calloc(len, sizeof(*helds)) : NULL;
+    struct work *w = NULL;
 
+    if (len == 0 || helds)
+        w = work_new(g, r->f.kind, r->f.number);
     if (!w) {
-        log_error("no memory for record %llu", (unsigned long long)r->f.number);
-        return;
+        free(helds);
+        return error_wrap(err, error_nomem(err), "record %llu",
+                          (unsigned long long)r->f.number);
     }
     w->f = r->f;
     w->state = r->state;
@@ -139,15 +146,10 @@ static void adopt(struct guard *g, const struct record *r)
     /* Where it was placed after it was armed, the row knows more. */
     if (w->row && atomic_load(&w->row->who.kind) != IDENTITY_NONE)
         w->who = w->row->who;
-    if (r->f.helds_len == 0)
-        return;
-    w->helds = calloc(r->f.helds_len, sizeof(*w->helds));
-    if (!w->helds) {
-        w->f.helds_len = 0;
-        log_error("no memory for record %llu", (unsigned long long)r->f.number);
-        return;
-    }
-    memcpy(w->helds, r->helds, r->f.helds_len * sizeof(*w->helds));
+    w->helds = helds;
+    if (helds)
+        memcpy(helds, r->helds, len * sizeof(*helds));
+    return JUSTALOCK_OK;
 }
 
 static void put_aside(const char *path, const char *why)
@@ -161,31 +163,38 @@ static void put_aside(const char *path, const char *why)
         log_error("%s: %s", path, strerror(errno));
 }
 
-static void load(struct guard *g, const char *name)
+static bool is_scarcity(int errnum)
+{
+    return errnum == ENOMEM || errnum == EMFILE || errnum == ENFILE;
+}
+
+static enum justalock_status load(struct guard *g, const char *name,
+                                  struct justalock_error *err)
 {
     static char data[RECORD_MAX + 2];
     static struct record r;
     char path[PATH_MAX];
-    struct justalock_error err;
+    struct justalock_error fault;
     ssize_t n;
 
     if ((size_t)snprintf(path, sizeof(path), "%s/%s", g->o->state, name) >=
         sizeof(path))
-        return;
+        return JUSTALOCK_OK; /* none of ours, see path_of */
     n = proc_read_file(AT_FDCWD, path, data, sizeof(data));
+    if (n < 0 && is_scarcity(errno))
+        return error_sys(err, errno, "%s", path);
     if (n < 0) {
         log_error("%s: %s", path, strerror(errno));
-        return;
+        return JUSTALOCK_OK;
     }
-    if (record_unpack(data, (size_t)n, &r, &err) != JUSTALOCK_OK) {
-        put_aside(path, err.text);
-        return;
+    if (record_unpack(data, (size_t)n, &r, &fault) != JUSTALOCK_OK) {
+        put_aside(path, fault.text);
+        return JUSTALOCK_OK;
     }
-    if (strcmp(r.boot, g->table.header->boot) != 0) {
-        (void)unlink(path); /* of an earlier boot: nothing of it lives */
-        return;
-    }
-    adopt(g, &r);
+    if (strcmp(r.boot, g->table.header->boot) == 0)
+        return adopt(g, &r, err);
+    (void)unlink(path); /* of an earlier boot: nothing of it lives */
+    return JUSTALOCK_OK;
 }
 
 static int by_number(const void *a, const void *b)
@@ -248,28 +257,46 @@ static bool drop_life(void *arg, int dir, const char *name)
     return true;
 }
 
-void state_load(struct guard *g)
+static bool is_record(const char *name)
 {
-    DIR *dir = opendir(g->o->state);
-    struct dirent *e;
     size_t skip = strlen(PREFIX);
 
-    while (dir && (e = readdir(dir)) != NULL) {
-        if (strncmp(e->d_name, "new-", 4) == 0 && e->d_name[4] != '\0') {
+    return strncmp(name, PREFIX, skip) == 0 &&
+           strspn(name + skip, "0123456789") == strlen(name + skip);
+}
+
+static enum justalock_status load_all(struct guard *g, DIR *dir,
+                                      struct justalock_error *err)
+{
+    enum justalock_status st = JUSTALOCK_OK;
+    struct dirent *e;
+
+    while (st == JUSTALOCK_OK && (e = readdir(dir)) != NULL) {
+        if (strncmp(e->d_name, "new-", 4) == 0 && e->d_name[4] != '\0')
             (void)unlinkat(dirfd(dir), e->d_name, 0); /* never renamed */
-            continue;
-        }
-        if (strncmp(e->d_name, PREFIX, skip) == 0 &&
-            strspn(e->d_name + skip, "0123456789") == strlen(e->d_name + skip))
-            load(g, e->d_name);
+        else if (is_record(e->d_name))
+            st = load(g, e->d_name, err);
     }
-    if (dir) {
+    if (st == JUSTALOCK_OK)
         (void)proc_each_name(dirfd(dir), drop_life, g);
-        (void)closedir(dir);
-    }
+    return st;
+}
+
+enum justalock_status state_load(struct guard *g, struct justalock_error *err)
+{
+    DIR *dir = opendir(g->o->state);
+    enum justalock_status st;
+
+    if (!dir)
+        return error_sys(err, errno, "%s", g->o->state);
+    st = load_all(g, dir, err);
+    (void)closedir(dir);
+    if (st != JUSTALOCK_OK)
+        return st;
     sort_works(g);
     for (struct work *w = g->works; w; w = w->next)
         if (g->next_number <= w->f.number)
             g->next_number = w->f.number + 1;
     free_orphan_rows(g);
+    return JUSTALOCK_OK;
 }
