@@ -4,13 +4,15 @@
 # Which lines of common/, modules/agent and modules/server the tests run: builds
 # with gcov's counters in $B/cov, runs all unit tests and the shell tests of
 # agent, server and command line, and prints a table, the least first. Exit 1
-# below COV_MIN percent in any of the three.
+# below COV_MIN percent in any of them.
 #
 # Daemons that are killed have written what they counted a moment before
 # (tests/lib/cov.c); what one did in its last tenth of a second is missing.
 # The keeper writes nothing in its jail: keeper_main and keeper_jail are left
 # out of what must reach COV_MIN, and shown.
-#   COV_TESTS="PROGRAM..."  other tests
+#   COV_TESTS="PROGRAM..."  other tests; a folder of tests/ ("unit", "agent")
+#                           stands for all in it
+#   COV_PARTS="FOLDER..."   other sources than those three
 
 set -u
 B=${B:-build}/cov
@@ -25,8 +27,14 @@ make -s -j2 B="$B" FAULT=--coverage CFLAGS='-O0 -g' LDFLAGS="$B/cov.o -Wl,--wrap
 }
 # Users write there too, and what a test cannot write is not counted.
 find "$B/obj" -type d -exec chmod a+rwx {} +
-[ -n "${COV_TESTS:-}" ] || COV_TESTS=$(find "$B/tests/unit" -type f -perm -u+x &&
-    find tests/agent tests/server tests/cli tests/pam -name '*.sh' | LC_ALL=C sort)
+all_of() { # FOLDER of tests/, or a program
+    case $1 in
+    unit) find "$B/tests/unit" -type f -perm -u+x ;;
+    */*) echo "$1" ;;
+    *) find "tests/$1" -name '*.sh' ;;
+    esac | LC_ALL=C sort
+}
+COV_TESTS=$(for t in ${COV_TESTS:-unit agent server cli pam}; do all_of "$t"; done)
 # shellcheck disable=SC2086
 (
     umask 0
@@ -34,11 +42,10 @@ find "$B/obj" -type d -exec chmod a+rwx {} +
     TEST_TIMEOUT=300 tests/lib/run-tests $COV_TESTS
 ) 2>&1 | grep -v '^profiling:'
 echo
-python3 - "$B" "${COV_MIN:-90}" <<'END'
+python3 - "$B" "${COV_MIN:-90}" ${COV_PARTS:-common modules/agent modules/server} <<'END'
 import collections, glob, json, os, subprocess, sys
 
-root, least = sys.argv[1], float(sys.argv[2])
-parts = ("common", "modules/agent", "modules/server")
+root, least, parts = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
 lines = collections.defaultdict(dict)
 for part in parts:
     for notes in sorted(glob.glob("%s/obj/%s/*.gcno" % (root, part))):
