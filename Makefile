@@ -159,7 +159,7 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*
 ifeq ($(have_pam),)
 UNIT := $(filter-out %/test_pam_module,$(UNIT))
 endif
-$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,tests/lib/fake_service tests/lib/server_rig tests/lib/make_certs tests/lib/failing tests/lib/guard_rig modules/agent/keeper_jail) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(agent_objs) $(slurm_objs) $(call objs,modules/pam/pam_session modules/pam/pam_options)
+$(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,tests/lib/fake_service tests/lib/server_rig tests/lib/make_certs tests/lib/failing tests/lib/guard_rig tests/lib/own_home modules/agent/keeper_jail) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(agent_objs) $(slurm_objs) $(call objs,modules/pam/pam_session modules/pam/pam_options)
 	@rm -f $@; $(AR) rcs $@ $^
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	@mkdir -p $(@D)
@@ -180,6 +180,7 @@ $(B)/tests/unit/test_run_alone: $(B)/obj/tests/unit/test_run_alone.o $(cli_objs)
 # For those that use tests/lib/failing.h.
 FAILING := $(foreach f,malloc calloc realloc strdup free fork pipe2 epoll_ctl getsockopt socket rename write,-Wl$(comma)--wrap=$f)
 $(foreach t,conn hold job keeper resolve session state take works,$(eval UNIT_LDFLAGS_test_guard_$t := $$(FAILING)))
+UNIT_LDFLAGS_test_watch_children := $(FAILING)
 UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
 UNIT_LDFLAGS_test_table_walk := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 UNIT_LDFLAGS_test_clock := -Wl,--wrap=clock_gettime

@@ -24,6 +24,7 @@
 #define BACKLOG      1024
 #define AGAIN_MS     50 /* after the first quick death; doubled */
 #define AGAIN_MAX_MS 1000
+#define AGAIN_DEATHS 5    /* from so many on AGAIN_MAX_MS, not doubled */
 #define QUICK_MS     5000 /* who lived shorter died quickly */
 #define END_MS       1000 /* from TERM to KILL of our own processes */
 #define EXIT_CONFIG  78
@@ -266,7 +267,8 @@ static void died(struct watch *w, struct child *c)
     }
     c->deaths = lived < QUICK_MS ? c->deaths + 1 : 0;
     if (c->deaths > 1)
-        pause = c->deaths < 8 ? (int64_t)AGAIN_MS << c->deaths : AGAIN_MAX_MS;
+        pause = c->deaths < AGAIN_DEATHS ? (int64_t)AGAIN_MS << c->deaths
+                                         : AGAIN_MAX_MS;
     c->again = clock_add(clock_now(), pause);
     if (w->is_stopping)
         return;
