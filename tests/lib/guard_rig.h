@@ -24,13 +24,17 @@ extern struct rig rig;
 /* As cmocka's setup and teardown of one test. */
 int rig_guard_up(void **state);
 int rig_guard_down(void **state);
+#define RIG_RUN(tests)                                                         \
+    (rig_is_possible() ? cmocka_run_group_tests((tests), NULL, NULL) : 0)
+bool rig_is_possible(void); /* we are root; says so where we are not */
 #define RIG_TEST(fn)                                                           \
     cmocka_unit_test_setup_teardown(fn, rig_guard_up, rig_guard_down)
 
 /* Turn the loop until nothing is left to do. */
 void rig_turn(void);
 /* Write this configuration and let the guard read it: members beside
- * "service" and "secret_file". */
+ * "service", "secret_file" and "agent", which says that there are no cgroups:
+ * a test must not find itself in the place of a work. */
 void rig_config(const char *members);
 /* What is in a file of the folder "state"; false: there is none. */
 bool rig_has_file(const char *name);

@@ -267,5 +267,5 @@ int main(void)
         RIG_TEST(an_owner_that_comes_back),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RIG_RUN(tests);
 }

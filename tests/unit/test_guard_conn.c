@@ -231,5 +231,5 @@ int main(void)
         RIG_TEST(notes_are_clean_text),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RIG_RUN(tests);
 }

@@ -314,5 +314,5 @@ int main(void)
         RIG_TEST(rows_of_damaged_records),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RIG_RUN(tests);
 }

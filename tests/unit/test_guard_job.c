@@ -482,5 +482,5 @@ int main(void)
         RIG_TEST(a_node_is_drained_for_what_does_not_die),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RIG_RUN(tests);
 }

@@ -286,5 +286,5 @@ int main(void)
         RIG_TEST(no_socket_is_tried_again),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RIG_RUN(tests);
 }

@@ -317,5 +317,5 @@ int main(void)
         RIG_TEST(a_wrong_rule_says_where),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RIG_RUN(tests);
 }

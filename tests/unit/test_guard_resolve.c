@@ -420,5 +420,5 @@ int main(void)
         RIG_TEST(over_though_no_epilog_said_so),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RIG_RUN(tests);
 }

@@ -555,5 +555,5 @@ int main(void)
         TEST(a_terminal_that_is_full),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RIG_RUN(tests);
 }

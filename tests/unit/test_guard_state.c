@@ -399,5 +399,5 @@ int main(void)
         RIG_TEST(each_allocation_fails),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RIG_RUN(tests);
 }

@@ -304,5 +304,5 @@ int main(void)
         TEST(names_that_fit),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RIG_RUN(tests);
 }

@@ -188,5 +188,5 @@ int main(void)
         RIG_TEST(placed_without_cgroups),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return RIG_RUN(tests);
 }
