@@ -179,7 +179,7 @@ $(B)/tests/unit/test_run_alone: $(B)/obj/tests/unit/test_run_alone.o $(cli_objs)
 
 # For those that use tests/lib/failing.h.
 FAILING := $(foreach f,malloc calloc realloc strdup free fork pipe2 epoll_ctl getsockopt socket rename write,-Wl$(comma)--wrap=$f)
-$(foreach t,conn hold job keeper resolve session state take works,$(eval UNIT_LDFLAGS_test_guard_$t := $$(FAILING)))
+$(foreach t,conn hold job keeper list resolve session state take works,$(eval UNIT_LDFLAGS_test_guard_$t := $$(FAILING)))
 UNIT_LDFLAGS_test_watch_children := $(FAILING)
 UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
 UNIT_LDFLAGS_test_table_walk := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
