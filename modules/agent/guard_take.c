@@ -21,6 +21,8 @@ static enum justalock_status fill_service(const struct guard *g,
                                           struct justalock_error *err)
 {
     const struct config *c = g->config;
+    char token[sizeof(s->token) + 2]; /* and its line's end, or one too many */
+    size_t len;
 
     memset(s, 0, sizeof(*s));
     copy_text(s->url, sizeof(s->url), c->service.url);
@@ -30,11 +32,20 @@ static enum justalock_status fill_service(const struct guard *g,
     copy_text(s->proxy, sizeof(s->proxy), c->service.proxy);
     if (!c->service.token_file)
         return JUSTALOCK_OK;
-    if (proc_read_file(AT_FDCWD, c->service.token_file, s->token,
-                       sizeof(s->token)) <= 0)
+    if (proc_read_file(AT_FDCWD, c->service.token_file, token, sizeof(token)) <
+        0)
         return error_set(err, JUSTALOCK_CONFIG, "%s: the token cannot be read",
                          c->service.token_file);
-    s->token[strcspn(s->token, "\r\n")] = '\0';
+    len = strcspn(token, "\r\n");
+    if (len < 1 || len >= sizeof(s->token))
+        return error_set(err, JUSTALOCK_CONFIG,
+                         "%s: the first line, the token, has %zu bytes%s, not "
+                         "within 1 and %zu",
+                         c->service.token_file, len,
+                         len >= sizeof(s->token) ? " or more" : "",
+                         sizeof(s->token) - 1);
+    memcpy(s->token, token, len);
+    explicit_bzero(token, sizeof(token));
     return JUSTALOCK_OK;
 }
 
