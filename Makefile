@@ -177,10 +177,18 @@ $(B)/tests/unit/test_run_alone: $(B)/obj/tests/unit/test_run_alone.o $(cli_objs)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $^ $(UNIT_LDFLAGS_test_run_alone) $(CMOCKA_L) $(JSON_L) $(NETTLE_L)
 
+# The command line's parts have names that the agent's have, too.
+$(B)/libtestcli.a: $(common_objs) $(cli_objs) $(call objs,tests/lib/fake_service tests/lib/failing tests/lib/own_home)
+	@rm -f $@; $(AR) rcs $@ $^
+$(B)/tests/unit/test_cli_%: $(B)/obj/tests/unit/test_cli_%.o $(B)/libtestcli.a
+	@mkdir -p $(@D)
+	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $< $(UNIT_LDFLAGS_$(@F)) $(B)/libtestcli.a $(CMOCKA_L) $(JSON_L) $(NETTLE_L)
+
 # For those that use tests/lib/failing.h.
 FAILING := $(foreach f,malloc calloc realloc strdup free fork pipe2 epoll_ctl getsockopt socket rename write,-Wl$(comma)--wrap=$f)
 $(foreach t,conn hold job keeper list resolve session state take works,$(eval UNIT_LDFLAGS_test_guard_$t := $$(FAILING)))
 UNIT_LDFLAGS_test_watch_children := $(FAILING)
+UNIT_LDFLAGS_test_cli_tree := $(FAILING)
 UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
 UNIT_LDFLAGS_test_table_walk := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 UNIT_LDFLAGS_test_clock := -Wl,--wrap=clock_gettime

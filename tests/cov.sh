@@ -25,8 +25,15 @@ make -s -j2 B="$B" FAULT=--coverage CFLAGS='-O0 -g' LDFLAGS="$B/cov.o -Wl,--wrap
     cat "$B/build.log"
     exit 1
 }
-# Users write there too, and what a test cannot write is not counted.
+# Users write there too, and what a test cannot write is not counted. No umask
+# of 0: what others may write to is refused where it matters.
 find "$B/obj" -type d -exec chmod a+rwx {} +
+while sleep 1; do
+    find "$B/obj" -name '*.gcda' ! -perm -o+w -exec chmod a+rw {} +
+done &
+opener=$!
+trap 'kill $opener' EXIT
+trap 'exit 143' INT TERM
 all_of() { # FOLDER of tests/, or a program
     case $1 in
     unit) find "$B/tests/unit" -type f -perm -u+x ;;
@@ -37,7 +44,6 @@ all_of() { # FOLDER of tests/, or a program
 COV_TESTS=$(for t in ${COV_TESTS:-unit agent server cli pam}; do all_of "$t"; done)
 # shellcheck disable=SC2086
 (
-    umask 0
     export B
     TEST_TIMEOUT=300 tests/lib/run-tests $COV_TESTS
 ) 2>&1 | grep -v '^profiling:'

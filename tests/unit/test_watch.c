@@ -90,6 +90,7 @@ static void write_config(const char *text)
     FILE *f = fopen(config, "w");
 
     assert_true(f && fputs(text, f) >= 0 && fclose(f) == 0);
+    assert_int_equal(chmod(config, 0644), 0);
 }
 
 static int up(void **unused)
