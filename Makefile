@@ -326,47 +326,47 @@ faults:
 # ---- install ----------------------------------------------------------------
 
 MAN := $(wildcard common/*.[1-8] modules/*/*.[1-8] config/*.[1-8])
-INSTALL = install -D
+INSTALL ?= install
 UNITS := justalock-agent justalock-server
 PROGRAM_NAMES := justalock justalock-agent justalock-server
 .PHONY: install uninstall install-completion format
 install: all install-completion
-	$(INSTALL) -m 755 $(B)/bin/justalock $(DESTDIR)$(bindir)/justalock
-	$(INSTALL) -m 755 $(B)/bin/justalock-agent $(DESTDIR)$(sbindir)/justalock-agent
-	$(INSTALL) -m 755 $(B)/bin/justalock-server $(DESTDIR)$(sbindir)/justalock-server
-	$(INSTALL) -m 755 $(KEEPER) $(DESTDIR)$(libexecdir)/justalock/justalock-keeper
-	$(INSTALL) -m 644 $(B)/lib/libjustalock.so.1 $(DESTDIR)$(libdir)/libjustalock.so.1
+	$(INSTALL) -D -m 755 $(B)/bin/justalock $(DESTDIR)$(bindir)/justalock
+	$(INSTALL) -D -m 755 $(B)/bin/justalock-agent $(DESTDIR)$(sbindir)/justalock-agent
+	$(INSTALL) -D -m 755 $(B)/bin/justalock-server $(DESTDIR)$(sbindir)/justalock-server
+	$(INSTALL) -D -m 755 $(KEEPER) $(DESTDIR)$(libexecdir)/justalock/justalock-keeper
+	$(INSTALL) -D -m 644 $(B)/lib/libjustalock.so.1 $(DESTDIR)$(libdir)/libjustalock.so.1
 	ln -sf libjustalock.so.1 $(DESTDIR)$(libdir)/libjustalock.so
-	$(INSTALL) -m 644 $(B)/lib/libjustalock.a $(DESTDIR)$(libdir)/libjustalock.a
-	$(INSTALL) -m 644 common/justalock.h $(DESTDIR)$(includedir)/justalock.h
+	$(INSTALL) -D -m 644 $(B)/lib/libjustalock.a $(DESTDIR)$(libdir)/libjustalock.a
+	$(INSTALL) -D -m 644 common/justalock.h $(DESTDIR)$(includedir)/justalock.h
 	mkdir -p $(DESTDIR)$(libdir)/pkgconfig
 	sed -e 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(VERSION)|' \
 	    packaging/justalock.pc.in > $(DESTDIR)$(libdir)/pkgconfig/justalock.pc
-	$(if $(SPANK),$(INSTALL) -m 755 $(SPANK) $(DESTDIR)$(slurmdir)/spank_justalock.so)
-	$(if $(PAM_SO),$(INSTALL) -m 755 $(PAM_SO) $(DESTDIR)$(pamdir)/pam_justalock.so)
-	$(INSTALL) -m 644 config/justalock.json $(DESTDIR)$(datadir)/justalock/justalock.json
-	$(INSTALL) -m 644 config/justalock.schema.json $(DESTDIR)$(datadir)/justalock/justalock.schema.json
-	$(INSTALL) -m 755 config/healthcheck.sh $(DESTDIR)$(datadir)/justalock/healthcheck.sh
-	$(INSTALL) -m 644 config/plugstack.conf.d/justalock.conf $(DESTDIR)$(datadir)/justalock/plugstack.conf.d/justalock.conf
+	$(if $(SPANK),$(INSTALL) -D -m 755 $(SPANK) $(DESTDIR)$(slurmdir)/spank_justalock.so)
+	$(if $(PAM_SO),$(INSTALL) -D -m 755 $(PAM_SO) $(DESTDIR)$(pamdir)/pam_justalock.so)
+	$(INSTALL) -D -m 644 config/justalock.json $(DESTDIR)$(datadir)/justalock/justalock.json
+	$(INSTALL) -D -m 644 config/justalock.schema.json $(DESTDIR)$(datadir)/justalock/justalock.schema.json
+	$(INSTALL) -D -m 755 config/healthcheck.sh $(DESTDIR)$(datadir)/justalock/healthcheck.sh
+	$(INSTALL) -D -m 644 config/plugstack.conf.d/justalock.conf $(DESTDIR)$(datadir)/justalock/plugstack.conf.d/justalock.conf
 	for f in root-shell one-login-node sudo-window justalock.pam-config; do \
-	    $(INSTALL) -m 644 config/pam.d/$$f $(DESTDIR)$(datadir)/justalock/pam.d/$$f; done
-	for m in $(MAN); do $(INSTALL) -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$$(basename $$m); done
+	    $(INSTALL) -D -m 644 config/pam.d/$$f $(DESTDIR)$(datadir)/justalock/pam.d/$$f; done
+	for m in $(MAN); do $(INSTALL) -D -m 644 $$m $(DESTDIR)$(mandir)/man$${m##*.}/$$(basename $$m); done
 	mkdir -p $(DESTDIR)$(unitdir)
 	for u in $(UNITS); do sed 's|@sbindir@|$(sbindir)|' packaging/systemd/$$u.service.in >$(DESTDIR)$(unitdir)/$$u.service && \
-	    $(INSTALL) -m 644 packaging/systemd/$$u.socket $(DESTDIR)$(unitdir)/$$u.socket; done
-	$(INSTALL) -m 644 packaging/systemd/justalock.sysusers $(DESTDIR)$(sysusersdir)/justalock.conf
+	    $(INSTALL) -D -m 644 packaging/systemd/$$u.socket $(DESTDIR)$(unitdir)/$$u.socket; done
+	$(INSTALL) -D -m 644 packaging/systemd/justalock.sysusers $(DESTDIR)$(sysusersdir)/justalock.conf
 # The plugin alone: make clean; make spank SLURM_PREFIX=/opt/slurm; make install-spank ...
 .PHONY: spank install-spank
 spank: $(or $(SPANK),no-slurm)
 install-spank: spank
-	$(INSTALL) -m 755 $(SPANK) $(DESTDIR)$(slurmdir)/spank_justalock.so
+	$(INSTALL) -D -m 755 $(SPANK) $(DESTDIR)$(slurmdir)/spank_justalock.so
 no-slurm:
 	@echo '$(or $(SLURM_PREFIX),/usr)/include/slurm/spank.h is missing: SLURM_PREFIX=... names your Slurm' >&2; exit 1
 # Shells look for a file by the name of the command.
 install-completion:
-	$(INSTALL) -m 644 config/completion/justalock $(DESTDIR)$(bashcompdir)/justalock
-	$(INSTALL) -m 644 config/completion/_justalock $(DESTDIR)$(zshcompdir)/_justalock
-	$(INSTALL) -m 644 config/completion/justalock.fish $(DESTDIR)$(fishcompdir)/justalock.fish
+	$(INSTALL) -D -m 644 config/completion/justalock $(DESTDIR)$(bashcompdir)/justalock
+	$(INSTALL) -D -m 644 config/completion/_justalock $(DESTDIR)$(zshcompdir)/_justalock
+	$(INSTALL) -D -m 644 config/completion/justalock.fish $(DESTDIR)$(fishcompdir)/justalock.fish
 	for c in agent server; do ln -sf justalock $(DESTDIR)$(bashcompdir)/justalock-$$c && \
 	    ln -sf justalock.fish $(DESTDIR)$(fishcompdir)/justalock-$$c.fish; done
 uninstall:

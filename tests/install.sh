@@ -12,9 +12,9 @@ chmod 755 "$T" # the keeper of root is another user
 trap 'rm -rf "$T"' EXIT
 trap 'exit 143' INT TERM
 lib=lib/here
-into() {
+into() { # TARGET [VARIABLE=...]
     make -s B="$B" DESTDIR="$T" prefix=/usr libdir=/usr/$lib \
-        slurmdir=/usr/$lib/slurm-wlm "$1" >"$T.log" 2>&1
+        slurmdir=/usr/$lib/slurm-wlm "$@" >"$T.log" 2>&1
     rc=$?
     [ "$rc" -eq 0 ] || sed 's/^/# /' "$T.log"
     rm -f "$T.log"
@@ -72,6 +72,10 @@ ok "a program builds with pkg-config justalock" \
 is "and runs" "$(LD_LIBRARY_PATH="$T/usr/$lib" "$T/prog")" \
     "$(sed -n 's/^#define JUSTALOCK_VERSION "\(.*\)"/\1/p' common/justalock.h)"
 
+files() { (cd "$T/usr" && find . ! -type d -exec ls -ld --time-style=+ {} + | sort -k 6); }
+before=$(files)
 ok "make uninstall" into uninstall
 is "nothing is left" "$(find "$T/usr" ! -type d)" ""
+ok "a packager's own INSTALL" into install INSTALL="install -p"
+is "does the same" "$(files)" "$before"
 tap_done
