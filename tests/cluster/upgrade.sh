@@ -1,15 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The packages under held locks: upgraded, downgraded, removed, purged.
+# The packages under held locks: of two versions side by side, upgraded,
+# downgraded, removed, purged. The older version is that of an older commit, or
+# of this one where there is no history; the higher number is this test's.
 
 . tests/lib/tap.sh
 . tests/lib/node.sh
 . tests/lib/certs.sh
 . tests/lib/cluster.sh
+. tests/lib/older.sh
 cluster_needs
+older_packages
 node_private "$0" "$@"
 
+DEBS=$OLDER
 cluster_make || exit 1
 mkdir "$T/history/this" "$T/history/next"
 ok "packages of a higher version" cluster_next "$T/history/this" "$T/history/next"
@@ -19,11 +24,14 @@ head='libjustalock1 justalock justalock-server'
 node="libjustalock1 justalock justalock-agent libpam-justalock slurm-spank-justalock"
 # shellcheck disable=SC2016
 put='cd "$1" && shift && dpkg -i $(for p; do echo "$p"_*.deb; done)'
-packages() { # this|next: on all three
+packages() { # NODE this|next PACKAGE...
+    packages_on=$1 packages_of=$2
+    shift 2
+    quiet on "$packages_on" sh -c "$put" sh "/history/$packages_of" "$@"
+}
+all_packages() { # this|next
     # shellcheck disable=SC2086
-    quiet on n1 sh -c "$put" sh "/history/$1" $node &&
-        quiet on head sh -c "$put" sh "/history/$1" $head &&
-        quiet on n2 sh -c "$put" sh "/history/$1" $node
+    packages n1 "$1" $node && packages head "$1" $head && packages n2 "$1" $node
 }
 quiet() { # COMMAND...: says something only where it fails
     "$@" >"$T/packages.log" 2>&1 </dev/null || {
@@ -32,35 +40,70 @@ quiet() { # COMMAND...: says something only where it fails
     }
 }
 version() { on "$1" dpkg-query -W -f '${Version}' "$2"; }
-# Who comes meanwhile waits at the socket and is served. Ends with /history/stop.
+# Who comes meanwhile waits at the socket and is served.
 ask() { # NODE
-    rm -f "$T/history/stop"
     # shellcheck disable=SC2016
     ON_TIMEOUT=100 on "$1" sh -c 'while [ ! -e /history/stop ]; do
         justalock run -w 20s "ask-$1" true || echo "refused: $?"
         echo asked
     done' sh "$1" >"$T/ask-$1" 2>&1 &
+    askers="$askers $!"
 }
+asked() {
+    touch "$T/history/stop"
+    # shellcheck disable=SC2086
+    wait $askers
+    rm "$T/history/stop"
+    askers=
+}
+askers=
 running_new() { # NODE UNIT: its processes are of what is installed
     on "$1" sh -c 'p=$(systemctl show -P MainPID "$1")
         [ "$p" != 0 ] && ! readlink "/proc/$p/exe" | grep deleted' sh "$2"
 }
 
+# ---- two versions side by side -------------------------------------------------
+each_works() { # TEXT: a job, a login and a command on each node, one lock for all
+    for n in n1 n2; do
+        job $n --lock=work "$W 300" >/dev/null
+        login alice@$n head "$W 300"
+        on $n justalock run -w 60s work /history/work /history/sock 300 2>/dev/null &
+    done
+    works=$((works + 6))
+    ok "$1: all work" wait_for 60 started $works
+    ok "$1: and end" wait_for 20 running 0
+}
+works=0
+ok "n1 has a new agent" packages n1 next justalock justalock-agent
+ok "n2 has new modules" packages n2 next libpam-justalock slurm-spank-justalock
+is "the versions" "$(for n in n1 n2; do
+    for p in justalock-agent libpam-justalock slurm-spank-justalock; do
+        version $n $p | sed 's/.*+next/new /; s/^[0-9].*/old /'
+    done
+done | xargs)" "new old old old new new"
+each_works "old modules at a new agent, new modules at an old one, an old server"
+# shellcheck disable=SC2086
+ok "the head has a new server" packages head next $head
+each_works "the same at a new server"
+# shellcheck disable=SC2086
+ok "all are old again" all_packages this
+
+# ---- upgrades under held locks -------------------------------------------------
 first=$(job n1 --lock=slow "$W 0")
 login bob@n2 head "$W 0"
-ok "a job on n1 and a login on n2 hold locks" wait_for 30 started 2
+ok "a job on n1 and a login on n2 hold locks" wait_for 30 started $((works + 2))
 job n2 --lock=slow "$W 500" >/dev/null
 ON_TIMEOUT=170 on n1 justalock run -w 5m long /history/work /history/sock 500 2>/dev/null &
 ok "others wait for both" wait_for 30 waits 2
 held='[.locks[] | select(.held and .waiters > 0) | .token] | sort | @csv'
 before=$(server_says "$held")
 base=$(version n1 justalock-agent)
-for to in next this; do
+for to in next this next; do
     [ $to = next ] && text=upgrade || text=downgrade
     ask n1
     ask n2
-    ok "$text of all, under held locks" packages $to
-    touch "$T/history/stop"
+    ok "$text of all, under held locks" all_packages $to
+    asked
     is "$text: the version" "$(version n1 justalock-agent) $(version head justalock-server)" \
         "$([ $to = this ] && echo "$base $base" || echo "$base+next $base+next")"
     for n in n1 n2; do
@@ -74,7 +117,7 @@ for to in next this; do
 done
 on n2 scancel "$first"
 on n2 pkill -u bob
-ok "they end, and who waited works" wait_for 40 started 4
+ok "they end, and who waited works" wait_for 40 started $((works + 4))
 ok "and ends" wait_for 20 running 0
 
 # ---- removal --------------------------------------------------------------------
@@ -83,7 +126,7 @@ ok "removal of the PAM module is refused while sshd needs it" \
 ok "removal of the plugin is refused while Slurm needs it" \
     [ "$(on n2 dpkg -r slurm-spank-justalock 2>&1 | grep -c 'plugstack.conf.d/justalock.conf')" = 1 ]
 login alice@n2 head "$W -d 0"
-ok "a login on n2 works" wait_for 30 started 5
+ok "a login on n2 works" wait_for 30 started $((works + 5))
 ON_TIMEOUT=100 on n1 justalock run work /history/work /history/sock 500 2>/dev/null &
 ok "a command on n1 waits" wait_for 30 waits 1
 on n2 rm /etc/slurm/plugstack.conf.d/justalock.conf
@@ -92,7 +135,7 @@ on n2 systemctl restart slurmd
 # shellcheck disable=SC2086
 ok "nothing needs them: all is removed, under a held lock" quiet on n2 dpkg -r $node
 note_leases
-ok "the login is dead before its lease ends, then the command works" wait_for 40 started 6
+ok "the login is dead before its lease ends, then the command works" wait_for 40 started $((works + 6))
 ok "and ends" wait_for 20 running 0
 ok "Slurm goes on without" wait_for 20 cluster_is_idle
 # shellcheck disable=SC2086
@@ -104,5 +147,5 @@ is "what is left on n2" "$(left n2)" /etc/justalock
 is "is what the admin put there" "$(on n2 ls /etc/justalock | xargs)" "ca.pem token"
 is "and so it is on the head" "$(left head)" \
     "/etc/justalock-server /etc/systemd/system/justalock-server.service.d"
-judge "nothing lost, nothing granted twice" 6
+judge "nothing lost, nothing granted twice" $((works + 6))
 tap_done

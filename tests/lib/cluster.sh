@@ -163,11 +163,13 @@ cluster_install() { # NODE PACKAGE...
     return $cluster_rc
 }
 
-# Copies of the packages, and others that differ by a higher version alone.
-cluster_next() { # FOLDER FOLDER
-    for cluster_f in "${DEBS:-$B/deb}"/*[a-z1]_[0-9]*.deb; do
+# Into FOLDER1 the packages of $DEBS, into FOLDER2 those of $B/deb with a higher
+# version: what the two are built from may differ or not.
+cluster_next() { # FOLDER1 FOLDER2
+    for cluster_f in "$B"/deb/*[a-z1]_[0-9]*.deb; do
         case $cluster_f in *-dbgsym_* | *-dev_*) continue ;; esac
-        cp "$cluster_f" "$1" && dpkg-deb -R "$cluster_f" "$T/deb" || return 1
+        cp "${DEBS:-$B/deb}/${cluster_f##*/}" "$1" &&
+            dpkg-deb -R "$cluster_f" "$T/deb" || return 1
         cluster_v=$(sed -n 's/^Version: //p' "$T/deb/DEBIAN/control")
         sed -i "s/^Version: .*/&+next/; s/(= $cluster_v)/(= $cluster_v+next)/g" \
             "$T/deb/DEBIAN/control"

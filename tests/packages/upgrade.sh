@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: MIT
 #
 # The Debian packages in $B/deb on a machine that boots: installed, they run;
-# an upgrade loses no lock and turns nobody away; removed and purged, they
-# leave what policy allows.
+# an upgrade from those of an older commit, and the way back, lose no lock and
+# turn nobody away; removed and purged, they leave what policy allows. The
+# higher version is this test's; where there is no history, it is all that
+# differs.
 
 # shellcheck disable=SC2016
 . tests/lib/tap.sh
 . tests/lib/node.sh
+. tests/lib/older.sh
+older_packages
 node_private "$0" "$@"
 
 version=$(sed -n 's/^#define JUSTALOCK_VERSION "\(.*\)"/\1/p' common/justalock.h)
@@ -16,9 +20,8 @@ node_make n1 || exit 1
 R=$T/n1/root
 mkdir "$R/debs" "$R/next"
 for p in $ours; do
-    cp "$B/deb/${p}_${version}"_*.deb "$R/debs/$p.deb" || exit 1
-    # The same as a later version: all that a script can see of one.
-    dpkg-deb -R "$R/debs/$p.deb" "$T/next"
+    cp "${OLDER:-$B/deb}/${p}_"*.deb "$R/debs/$p.deb" || exit 1
+    dpkg-deb -R "$B/deb/${p}_${version}"_*.deb "$T/next" || exit 1
     sed -i "s/^Version: .*/&+1/; s/(= $version)/(= $version+1)/" "$T/next/DEBIAN/control"
     dpkg-deb -b "$T/next" "$R/next/$p.deb" >/dev/null
     rm -rf "$T/next"
@@ -39,7 +42,7 @@ active() {
 }
 
 # ---- installed ------------------------------------------------------------------------
-ok "dpkg -i" dpkg_n1 -i '/debs/*.deb'
+ok "dpkg -i" dpkg_n1 -i '/next/*.deb'
 is "units and sockets run" "$(active)" "4 active"
 is "and are enabled" "$(n1 systemctl is-enabled justalock-agent.service justalock-agent.socket \
     justalock-server.service justalock-server.socket | sort | uniq -c | xargs)" "4 enabled"
@@ -73,9 +76,9 @@ ok "others come" wait_for 10 test -s "$T/other"
 before="$(prop MainPID justalock-agent) $(prop MainPID justalock-server)"
 up="$(prop ActiveEnterTimestampMonotonic justalock-agent.socket) $(
     prop ActiveEnterTimestampMonotonic justalock-server.socket)"
-for i in ${UPGRADES:-1 2 3}; do
-    [ $i = 2 ] && from=/debs || from=/next
-    ok "upgrade or downgrade, $i: dpkg -i" dpkg_n1 -i "$from/*.deb"
+for i in downgrade upgrade 'second downgrade' 'second upgrade'; do
+    [ "${i%upgrade}" = "$i" ] && from=/debs || from=/next
+    ok "$i: dpkg -i" dpkg_n1 -i "$from/*.deb"
     is "$i: all run" "$(active)" "4 active"
     after="$(prop MainPID justalock-agent) $(prop MainPID justalock-server)"
     ok "$i: both were restarted" [ "${before% *}" != "${after% *}" -a "${before#* }" != "${after#* }" ]
@@ -120,7 +123,7 @@ is "what an admin may want again is kept" \
     "$(cd "$R" && find etc/justalock var/lib/justalock -maxdepth 1 | sort | xargs)" \
     "etc/justalock etc/justalock/conf.d etc/justalock/justalock.json etc/justalock/secret var/lib/justalock var/lib/justalock/$(
         n1 ls /var/lib/justalock | sed 's|^|var/lib/justalock/|' | xargs | sed 's|^var/lib/justalock/||')"
-ok "dpkg -i once more" dpkg_n1 -i '/debs/*.deb'
+ok "dpkg -i once more" dpkg_n1 -i '/next/*.deb'
 is "the secret is the same" "$(n1 sha256sum /etc/justalock/secret)" "$secret"
 is "it serves again" "$(n1 justalock run x echo in)" in
 rm -r "$R/etc/justalock/conf.d"
