@@ -33,18 +33,21 @@ all_packages() { # this|next
     # shellcheck disable=SC2086
     packages n1 "$1" $node && packages head "$1" $head && packages n2 "$1" $node ||
         return
-    # An older server leaves the state of a later one as it is, and says so:
-    # then the later one goes on with it.
+    [ "$1" = this ] || return 0
+    wait_for 30 server_settles
+    server_runs && return
+    # Then the later one goes on with it.
     # shellcheck disable=SC2086
-    [ "$1" = next ] || wait_for 5 server_runs ||
-        { refused=+next && server_refuses && packages head next $head; }
+    server_refuses && refused=+next && packages head next $head &&
+        echo '# the older server refuses the state of the later one'
 }
 refused=
+server_settles() { server_runs || server_refuses; }
 server_runs() { [ "$(on head systemctl is-active justalock-server)" = active ]; }
+# An older server leaves the state of a later one as it is, and says so.
 server_refuses() {
     on head journalctl -u justalock-server -o cat --no-pager -n 5 |
-        grep -q 'made by another version of this server' &&
-        echo '# the older server refuses the state of the later one'
+        grep -q 'made by another version of this server'
 }
 quiet() { # COMMAND...: says something only where it fails
     "$@" >"$T/packages.log" 2>&1 </dev/null || {
