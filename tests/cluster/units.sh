@@ -33,14 +33,20 @@ is "enabled with their sockets" \
 is "systemd finds no fault in them" \
     "$(systemd-analyze verify --root="$R" justalock-agent.service justalock-server.service 2>&1 |
         grep -i justalock | grep -v 'is not executable\|Failed to resolve\|man justalock')" ""
-exposure() { # UNIT
-    systemd-analyze security --offline=yes "$R/etc/systemd/system/$1" 2>/dev/null |
-        sed -n 's/.*exposure level for [^:]*: \([0-9]*\)\.\([0-9]\).*/\1\2/p'
-}
-e=$(exposure justalock-server.service)
-ok "exposure of the server, in tenths: $e" [ "${e:-99}" -le 15 ]
-e=$(exposure justalock-agent.service)
-ok "exposure of the agent, in tenths: $e" [ "${e:-99}" -le 36 ]
+security() { systemd-analyze security --offline=yes --no-pager "$R/etc/systemd/system/$1" 2>/dev/null; }
+for limit in server:15 agent:34; do
+    unit=justalock-${limit%:*}.service
+    security "$unit" >"$T/security.log"
+    e=$(sed -n 's/.*exposure level for [^:]*: \([0-9]*\)\.\([0-9]\).*/\1\2/p' "$T/security.log")
+    ok "exposure of the ${limit%:*}, in tenths: $e" [ "${e:-99}" -le "${limit#*:}" ]
+    is "each of its exposures has a reason in the unit" \
+        "$(sed -n 's/^✗ \([A-Za-z]*\).*/\1/p' "$T/security.log" | sort -u | while read -r what; do
+            grep -q "^#.*\<$what\>\|^$what=CAP_" "$R/etc/systemd/system/$unit" || echo "$what"
+        done)" ""
+done
+for c in $(sed -n 's/^CapabilityBoundingSet=//p' packaging/systemd/justalock-agent.service.in); do
+    ok "$c has a reason" grep -q "^#.*\<$c\>.*:" packaging/systemd/justalock-agent.service.in
+done
 
 ok "it boots" node_boot n1
 n1() { timeout 60 nsenter -t "$leader" -a -r -w -- "$@"; }
