@@ -289,7 +289,7 @@ check-style:
 check-cluster:
 	packaging/deps test
 	$(MAKE) all programs $(B)/deb/done
-	B=$(B) tests/lib/run-tests $(wildcard tests/cluster/*.sh)
+	B=$(B) NODES=must tests/lib/run-tests $(wildcard tests/cluster/*.sh)
 # More than tests/sanitizers.sh, which is part of the check, runs of it.
 check-asan: all
 	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/clang.sh tests/docs.sh tests/fuzz.sh tests/install.sh tests/model.sh tests/mutants.sh tests/packages/% tests/pam/module.sh tests/pam/systemd.sh tests/slurm/alone.sh tests/slurm/plugin.sh tests/slurm/stuck.sh tests/slurm/healthcheck.sh tests/cluster/%,$(SHELL_TESTS))" \
@@ -382,13 +382,15 @@ uninstall:
 
 # ---- packages -----------------------------------------------------------------
 
-.PHONY: deb check-deb rpm
+.PHONY: deb check-deb rpm check-headers
 deb:
 	packaging/deps package
 	B=$(B) packaging/build-deb
 check-deb: deb
 	packaging/deps check-deb
-	B=$(B) TEST_TIMEOUT=1800 tests/lib/run-tests $(addprefix tests/packages/,debian.sh upgrade.sh deb.sh)
+	B=$(B) NODES=must TEST_TIMEOUT=1800 tests/lib/run-tests $(addprefix tests/packages/,debian.sh upgrade.sh deb.sh)
+check-headers:
+	tests/packages/headers.sh $(SLURM_GIT)
 # Elsewhere rpmbuild names what is missing.
 rpm:
 	! command -v apt-get >/dev/null || packaging/deps package
@@ -416,6 +418,7 @@ help:
 	@echo 'make deb         Debian packages, into $(B)/deb'
 	@echo 'make check-deb   those, by lintian, piuparts, autopkgtest, an upgrade'
 	@echo 'make rpm         RPM packages, into $(B)/rpm; on Debian as EL8, EL9, openSUSE'
+	@echo 'make check-headers SLURM_GIT=CLONE  the plugin with the headers of each Slurm'
 	@echo 'make format      clang-format over all sources'
 	@echo 'variables        B=$(B) CC=$(CC) WERROR=1 SAN=address,undefined'
 

@@ -48,6 +48,16 @@ ok "there were $(wc -l <"$T/sums") files to compare" [ "$(wc -l <"$T/sums")" -ge
 is "the same, byte for byte" \
     "$(cd "$T/again" && sha256sum --quiet -c "$T/sums" 2>&1)" ""
 rm -rf "$T/again"
+# As others build them: from the source package, with the tests that are run then.
+from_source() (
+    mkdir "$T/source" && cd "$T/source" && dpkg-source -x "$D"/justalock_*.dsc tree &&
+        cd tree && DEB_BUILD_OPTIONS="parallel=$(nproc)" dpkg-buildpackage -us -uc -b
+)
+ok "built from the source package" run source from_source
+is "the packages are the same" "$(cd "$T/source" && grep '\.deb$' "$T/sums" | sha256sum --quiet -c - 2>&1)" ""
+like "its tests have passed: $(grep ' passed, ' "$T/source.log")" \
+    "$(cat "$T/source.log")" '^[1-9][0-9]+ passed, 0 failed, 0 skipped$'
+rm -rf "$T/source"
 
 # A tree for both; a chroot's /proc and terminals are ours. With systemd in it,
 # which itself leaves folders behind when it is purged.
