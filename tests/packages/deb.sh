@@ -16,6 +16,7 @@ if [ -z "${JUSTALOCK_PRIVATE:-}" ]; then
     trap 'kill -KILL $private' INT TERM HUP
     wait $private
     rc=$?
+    wait $private # it may still be leaving
     rm -rf "$JUSTALOCK_PRIVATE"
     exit $rc
 fi
@@ -50,6 +51,7 @@ is "the same, byte for byte" \
 rm -rf "$T/again"
 # As others build them: from the source package, with the tests that are run then.
 from_source() (
+    unset B MAKEFLAGS MAKELEVEL MFLAGS
     mkdir "$T/source" && cd "$T/source" && dpkg-source -x "$D"/justalock_*.dsc tree &&
         cd tree && DEB_BUILD_OPTIONS="parallel=$(nproc)" dpkg-buildpackage -us -uc -b
 )
