@@ -5,12 +5,13 @@
  *
  * The server whose key is "leader" answers. The key hangs on a lease of etcd's
  * of LEADER_TTL_S, and is named by its create revision. Every transaction is
- * guarded by that revision; one is made, empty if need be, for each pass after
- * its requests were read and before an answer leaves. So whatever a server
- * answers, its key was there after the question was read, and a successor,
- * which creates its own key first and loads then, has every row that an answer
- * rests on and counts its leases from later. A commit that may or may not have
- * been done ends the leading: only etcd knows, and the next load tells.
+ * guarded by that revision; one is made, if need be without a change, for each
+ * pass after its requests were read and before an answer leaves. So whatever a
+ * server answers, its key was there after the question was read, and a
+ * successor, which creates its own key first and loads then, has every row that
+ * an answer rests on and counts its leases from later. A commit that may or may
+ * not have been done ends the leading: only etcd knows, and the next load
+ * tells.
  */
 #include "store_etcd.h"
 
@@ -149,6 +150,16 @@ static void txn_put(struct buf *b, const char *key, const char *value,
     buf_str(b, "}}");
 }
 
+/* Without an operation, etcd lets the member that is asked answer alone, by
+ * what it knows: it may be cut off, and another server lead. A read is answered
+ * after what the quorum has done by then. */
+static void txn_read(struct buf *b)
+{
+    buf_str(b, "{\"request_range\":{\"key\":");
+    etcd_put_bytes(b, LEADER, strlen(LEADER));
+    buf_str(b, ",\"keys_only\":true}}");
+}
+
 /* Ends and sends it. *ret_revision: etcd's when it was done. */
 static enum justalock_status txn_send(struct etcd_store *s, struct buf *b,
                                       bool *ret_succeeded,
@@ -251,6 +262,8 @@ static enum justalock_status commit(struct store *base,
         if (len > 0) {
             txn_put(&b, TOKEN, token, 0);
             buf_str(&b, ",");
+        } else {
+            txn_read(&b);
         }
         n = take_some(&b, changes, len);
         st = guarded(s, &b, err);

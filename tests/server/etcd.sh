@@ -200,6 +200,19 @@ ctl del "/justalock/share/$b/zz" >/dev/null
 ok "taken out: refreshed" wait_for 20 refreshed
 for n in $running; do kill "$(pid "$n")"; done
 
+# ---- a member that is cut off and does not know it: what it knows proves nothing ----------
+"$S" --listen 127.0.0.1:7177 --state etcd://127.0.0.1:2373 >"$T/s7.log" 2>&1 &
+s7=$!
+ok "a server that asks one member: it answers" wait_for 15 leads 7
+is "one member: refreshed" "$(take 7 "$a" c1)" 200
+kill -STOP $m1 $m2
+is "its member is cut off: it refreshes nothing" "$(take 7 "$a" c1)" 503
+is "its member is cut off: it does not refuse either" "$(take 7 "$a" c2)" 503
+kill -CONT $m1 $m2
+back() { [ "$(take 7 "$a" c1)" = 200 ]; }
+ok "its member is back: refreshed" wait_for 20 back
+kill $s7
+
 # ---- TLS and a password ---------------------------------------------------------------------
 mkdir "$T/tls" && cd "$T/tls" || exit 1
 authority ours
