@@ -30,6 +30,7 @@
 #define TOKEN        ETCD_PREFIX "token"
 #define LEADER_TTL_S 3
 #define ALIVE_MS     700 /* between keepalives */
+#define AGAIN_MS     100 /* after one that was not answered */
 #define LOOK_MS      200 /* between looks for a leader that is gone */
 #define RETRY_MS     500 /* after etcd did not answer */
 #define OPS_MAX      100 /* of one transaction; etcd's limit is 128 */
@@ -84,45 +85,53 @@ static enum justalock_status lease_grant(struct etcd_store *s,
     return JUSTALOCK_OK;
 }
 
-/* The key goes with it. Best effort: it ends by itself. */
-static void lease_revoke(struct etcd_store *s)
+/* The key goes with it, at once: the next one need not wait for its end. Where
+ * etcd does not answer it is still there, to be ended later. */
+static enum justalock_status lease_revoke(struct etcd_store *s,
+                                          struct justalock_error *err)
 {
     struct json_object *json;
-    struct justalock_error err;
+    enum justalock_status st;
     struct buf b;
 
     if (s->lease == 0)
-        return;
+        return JUSTALOCK_OK;
     buf_init(&b, 256);
     buf_printf(&b, "{\"ID\":\"%" PRId64 "\"}", s->lease);
-    if (etcd_call(s->etcd, "lease/revoke", &b, true, ETCD_CALL_MS, &json,
-                  &err) == JUSTALOCK_OK)
-        json_object_put(json);
+    st = etcd_call(s->etcd, "lease/revoke", &b, true, ETCD_CALL_MS, &json, err);
     buf_done(&b);
-    s->lease = 0;
+    if (st == JUSTALOCK_OK)
+        json_object_put(json);
+    if (st == JUSTALOCK_NET)
+        return st;
+    s->lease = 0; /* refused: it has ended by itself, or will */
+    return JUSTALOCK_OK;
 }
 
-/* false: the lease is gone. That etcd does not answer now says nothing. */
-static bool lease_alive(struct etcd_store *s)
+/* NET: etcd did not answer, which says nothing; the next endpoint is asked the
+ * next time, so that answers need not wait for several. STATE: it is gone. */
+static enum justalock_status lease_alive(struct etcd_store *s)
 {
     struct json_object *json, *result;
     struct justalock_error err;
-    bool is_alive = true;
+    enum justalock_status st;
     struct buf b;
 
     buf_init(&b, 256);
     buf_printf(&b, "{\"ID\":\"%" PRId64 "\"}", s->lease);
-    if (etcd_call(s->etcd, "lease/keepalive", &b, true, ETCD_CALL_MS, &json,
-                  &err) == JUSTALOCK_OK) {
-        is_alive = json_object_object_get_ex(json, "result", &result) &&
-                   etcd_number(result, "TTL") > 0;
-        json_object_put(json);
-        s->trouble[0] = '\0';
-    } else {
-        trouble(s, &err);
-    }
+    st = etcd_call(s->etcd, "lease/keepalive", &b, false, ETCD_CALL_MS, &json,
+                   &err);
     buf_done(&b);
-    return is_alive;
+    if (st != JUSTALOCK_OK) {
+        trouble(s, &err);
+        return JUSTALOCK_NET;
+    }
+    if (!json_object_object_get_ex(json, "result", &result) ||
+        etcd_number(result, "TTL") <= 0)
+        st = JUSTALOCK_STATE;
+    json_object_put(json);
+    s->trouble[0] = '\0';
+    return st;
 }
 
 /* ---- transactions that our leading guards ---- */
@@ -190,8 +199,7 @@ static void step_down(struct store *base, const char *why)
         log_warn("no longer the server that answers: %s", why);
     s->revision = 0;
     base->shared.is_active = false;
-    lease_revoke(s);
-    s->next_ms = 0;
+    s->next_ms = 0; /* to end its lease, and look who leads */
 }
 
 static enum justalock_status guarded(struct etcd_store *s, struct buf *b,
@@ -365,23 +373,30 @@ static void try_to_lead(struct etcd_store *s)
         trouble(s, &err);
     if (st != JUSTALOCK_OK || !is_ours) {
         s->revision = 0;
-        lease_revoke(s);
+        (void)lease_revoke(s, &err); /* or look() does */
         return;
     }
     s->trouble[0] = '\0';
     s->base.shared.epoch = (uint64_t)s->revision;
     s->base.shared.is_active = true;
+    s->next_ms = clock_raw_ms() + ALIVE_MS;
 }
 
 static void look(struct etcd_store *s)
 {
     struct justalock_error err;
+    enum justalock_status st;
     char value[512];
     bool is_there;
 
     s->next_ms = clock_raw_ms() + LOOK_MS;
-    if (etcd_get(s->etcd, LEADER, value, sizeof(value), &is_there, NULL,
-                 &err) != JUSTALOCK_OK) {
+    /* Before anything else: what was sent under our key and not answered cannot
+     * be done once it is gone. */
+    st = lease_revoke(s, &err);
+    if (st == JUSTALOCK_OK)
+        st = etcd_get(s->etcd, LEADER, value, sizeof(value), &is_there, NULL,
+                      &err);
+    if (st != JUSTALOCK_OK) {
         trouble(s, &err);
         s->next_ms = clock_raw_ms() + RETRY_MS;
         return;
@@ -392,35 +407,57 @@ static void look(struct etcd_store *s)
         s->trouble[0] = '\0';
 }
 
+static enum justalock_status stay_alive(struct etcd_store *s)
+{
+    enum justalock_status st = lease_alive(s);
+
+    s->next_ms = clock_raw_ms() + (st == JUSTALOCK_OK ? ALIVE_MS : AGAIN_MS);
+    return st;
+}
+
 static void tick(struct store *base, int64_t now_ms, int64_t *ret_next_ms)
 {
     struct etcd_store *s = ours(base);
 
-    if (now_ms >= s->next_ms) {
-        if (s->revision == 0)
-            look(s);
-        else if (lease_alive(s))
-            s->next_ms = clock_raw_ms() + ALIVE_MS;
-        else
-            step_down(base, "its lease in etcd has ended");
-    }
+    if (now_ms >= s->next_ms && s->revision == 0)
+        look(s);
+    else if (now_ms >= s->next_ms && stay_alive(s) == JUSTALOCK_STATE)
+        step_down(base, "its lease in etcd has ended");
     *ret_next_ms = s->next_ms;
 }
 
 /* ---- start and end ---- */
 
+/* Many rows take longer to read than its lease lasts. */
+static enum justalock_status while_loading(void *arg,
+                                           struct justalock_error *err)
+{
+    struct etcd_store *s = arg;
+
+    if (clock_raw_ms() < s->next_ms)
+        return JUSTALOCK_OK;
+    if (stay_alive(s) == JUSTALOCK_STATE)
+        return error_set(err, JUSTALOCK_STATE,
+                         "its lease in etcd has ended while it read");
+    return JUSTALOCK_OK;
+}
+
 static enum justalock_status load(struct store *base, store_row_fn *fn,
                                   void *arg, struct justalock_error *err)
 {
-    return etcd_load(ours(base)->etcd, fn, arg, err);
+    struct etcd_store *s = ours(base);
+    struct etcd_pause pause = {.fn = while_loading, .arg = s};
+
+    return etcd_load(s->etcd, fn, arg, &pause, err);
 }
 
 static void close_store(struct store *base)
 {
     struct etcd_store *s = ours(base);
+    struct justalock_error err;
 
     if (s->etcd != NULL)
-        lease_revoke(s); /* the next one need not wait for its end */
+        (void)lease_revoke(s, &err); /* it ends by itself */
     etcd_free(s->etcd);
     free(s);
 }

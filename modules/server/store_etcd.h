@@ -29,8 +29,15 @@ struct etcd_key {
 struct etcd_key etcd_row_key(const struct lock_row *row, bool is_tomb);
 /* {"request_put":...} or {"request_delete_range":...} of a change. */
 void etcd_add_change(struct buf *b, const struct lock_change *c);
-/* Every row in etcd, shares before released ones, and the last token. */
+/* What is to be done between two pages of rows; a failure ends the load. */
+struct etcd_pause {
+    enum justalock_status (*fn)(void *arg, struct justalock_error *err);
+    void *arg;
+};
+
+/* Every row in etcd, shares before released ones. */
 enum justalock_status etcd_load(struct etcd *e, store_row_fn *fn, void *arg,
+                                const struct etcd_pause *pause,
                                 struct justalock_error *err) JUSTALOCK_MUST;
 /* One key's value; *ret_found false where there is none. create_revision may
  * be NULL. */

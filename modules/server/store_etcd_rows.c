@@ -158,18 +158,23 @@ struct walk {
     store_row_fn *fn;
     void *arg;
     struct etcd_key last; /* the key that was read last */
+    const struct etcd_pause *pause;
 };
 
 static enum justalock_status read_kv(struct walk *w, struct json_object *kv,
                                      struct justalock_error *err)
 {
     struct lock_row row = {.life_s = 0};
+    struct etcd_key before = w->last;
     enum justalock_status st = JUSTALOCK_OK;
     char value[VALUE_MAX + 1];
     size_t len, n = strlen(w->prefix);
 
     if (!etcd_bytes(kv, "key", w->last.s, sizeof(w->last.s), &len))
         return error_set(err, JUSTALOCK_PROTO, "etcd: a key that is too long");
+    if (strcmp(w->last.s, before.s) <= 0)
+        return error_set(err, JUSTALOCK_PROTO,
+                         "etcd: keys that are not in order");
     if (len <= n || strlen(w->last.s) != len ||
         !etcd_bytes(kv, "value", value, sizeof(value), &len) ||
         !read_key(&row, w->last.s + n, w->is_tomb) ||
@@ -187,7 +192,8 @@ static enum justalock_status read_kv(struct walk *w, struct json_object *kv,
     return JUSTALOCK_OK;
 }
 
-/* From the key behind the last one to the end of the prefix. */
+/* From the key behind the last one to the end of the prefix. Keys come in
+ * order: who asks for that has etcd read all of them for each page. */
 static void build_range(const struct walk *w, struct buf *b)
 {
     char end[64];
@@ -203,10 +209,7 @@ static void build_range(const struct walk *w, struct buf *b)
         etcd_put_bytes(b, w->last.s, strlen(w->last.s) + 1); /* and a 0 */
     buf_str(b, ",\"range_end\":");
     etcd_put_bytes(b, end, n);
-    buf_printf(b,
-               ",\"limit\":\"%d\",\"sort_target\":\"KEY\","
-               "\"sort_order\":\"ASCEND\"}",
-               ETCD_PAGE);
+    buf_printf(b, ",\"limit\":\"%d\"}", ETCD_PAGE);
 }
 
 static enum justalock_status load_prefix(struct etcd *e, struct walk *w,
@@ -230,16 +233,23 @@ static enum justalock_status load_prefix(struct etcd *e, struct walk *w,
         for (size_t i = 0; st == JUSTALOCK_OK && i < len; i++)
             st = read_kv(w, json_object_array_get_idx(kvs, i), err);
         json_object_put(json);
+        if (st == JUSTALOCK_OK)
+            st = w->pause->fn(w->pause->arg, err);
     } while (st == JUSTALOCK_OK && len == ETCD_PAGE);
     return st;
 }
 
 enum justalock_status etcd_load(struct etcd *e, store_row_fn *fn, void *arg,
+                                const struct etcd_pause *pause,
                                 struct justalock_error *err)
 {
-    struct walk shares = {.prefix = SHARES, .fn = fn, .arg = arg};
-    struct walk tombs = {
-        .prefix = RELEASED, .is_tomb = true, .fn = fn, .arg = arg};
+    struct walk shares = {
+        .prefix = SHARES, .fn = fn, .arg = arg, .pause = pause};
+    struct walk tombs = {.prefix = RELEASED,
+                         .is_tomb = true,
+                         .fn = fn,
+                         .arg = arg,
+                         .pause = pause};
     enum justalock_status st = load_prefix(e, &shares, err);
 
     return st == JUSTALOCK_OK ? load_prefix(e, &tombs, err) : st;
