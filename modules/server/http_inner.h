@@ -100,6 +100,10 @@ struct server {
     int64_t tick_ms;        /* when a shared store wants its turn */
     int64_t commit_ms;      /* it waits for confirmations until; 0: not */
     size_t offers_before;   /* open at the last commit */
+    int64_t gather_ms;      /* it waits for more requests until; 0: not */
+    size_t answers_before;  /* of the last commit */
+    size_t answers_wanted;  /* and of those that came meanwhile; 0: unknown */
+    uint64_t commit_us;     /* the last one took */
     int64_t accept_ms;      /* a connection could not be taken: none before */
     bool is_stopping;
     struct request *suspended;

@@ -12,6 +12,7 @@
 #include "log.h"
 
 #define CONFIRM_MS 2 /* a commit waits for offers to be confirmed */
+#define GATHER     8 /* one for more requests, that part of its own time */
 
 /* ---- state ---- */
 
@@ -140,6 +141,7 @@ static void commit(struct server *s)
     s->figures.commits++;
     s->figures.changes += len;
     s->figures.commit_us += us;
+    s->commit_us = us;
     if (us > s->figures.commit_max_us)
         s->figures.commit_max_us = us;
     lock_changes_clear(s->table);
@@ -192,14 +194,45 @@ static bool is_worth_waiting(struct server *s, int64_t now_ms)
     return now_ms < s->commit_ms;
 }
 
+/*
+ * A commit to a shared store takes as long for one request as for hundred. Who
+ * is answered asks again while the next commit is under way, so that two halves
+ * of the clients would take turns, each commit for one: it waits for the other
+ * half, a part of its own time at most.
+ */
+static bool is_worth_gathering(struct server *s, size_t n, int64_t now_ms)
+{
+    if (!s->is_leading || s->is_stopping)
+        return false;
+    if (s->answers_wanted == 0)
+        s->answers_wanted = s->answers_before + n;
+    if (n == 0 || n >= s->answers_wanted)
+        return false;
+    if (s->gather_ms == 0)
+        s->gather_ms =
+            now_ms + ((int64_t)s->commit_us / 1000 + GATHER / 2) / GATHER;
+    return now_ms < s->gather_ms;
+}
+
 int64_t server_end_pass(struct server *s, int64_t now_ms, int64_t next_ms,
                         bool *ret_resumed)
 {
+    const struct request *r;
+    size_t n;
+
     /* An offer promises nothing that a crash could break. */
     *ret_resumed = let_go(s, true);
     if (is_worth_waiting(s, now_ms))
         return s->commit_ms < next_ms ? s->commit_ms : next_ms;
+    DL_COUNT2(s->pass, r, n, pass_next);
+    if (is_worth_gathering(s, n, now_ms))
+        return s->gather_ms < next_ms ? s->gather_ms : next_ms;
     commit(s);
+    if (n > 0) {
+        s->answers_before = n;
+        s->answers_wanted = 0;
+        s->gather_ms = 0;
+    }
     s->commit_ms = 0;
     s->offers_before = lock_counts(s->table).offers_open;
     if (let_go(s, false))
