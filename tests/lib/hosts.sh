@@ -9,6 +9,9 @@
 #   host_make NAME K      10.9.K.2 there, 10.9.K.1 here
 #   on NAME COMMAND...    runs it there, with our files and processes
 #   host_fault NAME KIND, host_mend NAME KIND
+#   host_join NAME K      instead of host_make: 10.9.0.K on one network of all
+#                         that joined; we are 10.9.0.254
+#   host_apart NAME K...  what NAME sends to these is lost; mend: requests-lost
 #
 # Kinds: link-down, cable-out (the other end), blackhole (no route there),
 # no-way-back (none here), requests-lost, answers-lost.
@@ -28,6 +31,23 @@ host_make() { # NAME K
         on "$1" ip addr add "10.9.$2.2/24" dev up0 &&
         on "$1" ip link set up0 up && on "$1" ip link set lo up &&
         host_tables "$1" && echo "$2" >"/run/netns.$1"
+}
+host_join() { # NAME K
+    ip link show br0 >/dev/null 2>&1 || {
+        ip link add br0 type bridge && ip addr add 10.9.0.254/24 dev br0 &&
+            ip link set br0 up || return 1
+    }
+    ip netns add "$1" &&
+        ip link add "down$2" type veth peer name up0 netns "$1" &&
+        ip link set "down$2" master br0 up &&
+        on "$1" ip addr add "10.9.0.$2/24" dev up0 &&
+        on "$1" ip link set up0 up && on "$1" ip link set lo up &&
+        host_tables "$1" && echo "$2" >"/run/netns.$1"
+}
+host_apart() { # NAME K...
+    host_name=$1
+    shift
+    for host_k; do on "$host_name" nft add rule ip t out ip daddr "10.9.0.$host_k" drop; done
 }
 on() { # NAME COMMAND...
     on_net=/run/netns/$1

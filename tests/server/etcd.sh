@@ -7,38 +7,20 @@
 . tests/lib/tap.sh
 . tests/lib/agent.sh
 . tests/lib/certs.sh
-for need in etcd etcdctl curl jq; do
-    command -v $need >/dev/null || {
-        skip "$0" "$need is not installed"
-        tap_done
-        exit 0
-    }
-done
+. tests/lib/etcd.sh
+etcd_can || {
+    skip "$0" "etcd, etcdctl, curl or jq is not installed"
+    tap_done
+    exit 0
+}
 agent_private "$0" "$@"
 S=$B/bin/justalock-server
-export ETCDCTL_API=3 ETCD_LOG_LEVEL=error
-
-# ---- etcd -------------------------------------------------------------------------
-members=m1=http://127.0.0.1:2381,m2=http://127.0.0.1:2382,m3=http://127.0.0.1:2383
-m1='' m2='' # set by name
-member() { # N
-    etcd --name "m$1" --data-dir "$T/m$1" --initial-cluster "$members" \
-        --initial-advertise-peer-urls "http://127.0.0.1:238$1" \
-        --listen-peer-urls "http://127.0.0.1:238$1" \
-        --listen-client-urls "http://127.0.0.1:237$1" \
-        --advertise-client-urls "http://127.0.0.1:237$1" \
-        --heartbeat-interval 100 --election-timeout 1000 >>"$T/m$1.log" 2>&1 &
-    eval "m$1=$!"
-}
-ends=127.0.0.1:2371,127.0.0.1:2372,127.0.0.1:2373
-ctl() { etcdctl --endpoints "$ends" "$@" 2>/dev/null; }
-for n in 1 2 3; do member $n; done
-healthy() { ctl endpoint health >/dev/null 2>&1; }
-ok "etcd of three members" wait_for 30 healthy
+ok "etcd of three members" etcd_start
+member_pid() { cat "$T/m$1.pid"; }
 
 # ---- servers ----------------------------------------------------------------------
 server() { # N
-    "$S" --listen "127.0.0.1:717$1" --state "etcd://$ends" >>"$T/s$1.log" 2>&1 &
+    "$S" --listen "127.0.0.1:717$1" --state "etcd://$(etcd_ends)" >>"$T/s$1.log" 2>&1 &
     eval "s$1=$!"
 }
 ask() { # N PATH [CURL OPTION...]: the status; the head in $T/head
@@ -153,18 +135,18 @@ is "key deleted: what was held is refreshed" "$(take "$lead" "$a" c1) $(head_of 
 epoch=$(head_of Justalock-Epoch)
 
 # ---- etcd in trouble -------------------------------------------------------------------
-kill -KILL $m1
+kill -KILL "$(member_pid 1)"
 ok "a member lost: it still answers" wait_for 20 one_leads
 refreshed() { one_leads && [ "$(take "$lead" "$a" c1)" = 200 ]; }
 ok "a member lost: refreshed" wait_for 20 refreshed
-kill -KILL $m2
+kill -KILL "$(member_pid 2)"
 none_leads() {
     for one in $running; do ! leads "$one" || return 1; done
 }
 ok "no quorum: nobody answers" wait_for 20 none_leads
 is "no quorum: neither yes nor no" "$(take 1 "$a" c1)$(take 2 "$a" c2)$(take 3 "$a" c3)" 503503503
-member 1
-member 2
+etcd_member 1
+etcd_member 2
 ok "quorum again: refreshed" wait_for 40 refreshed
 is "quorum again: refused to others" "$(take "$lead" "$a" c2)" 409
 rev=$(ctl get -w json /justalock/leader | jq .header.revision)
@@ -205,10 +187,10 @@ for n in $running; do kill "$(pid "$n")"; done
 s7=$!
 ok "a server that asks one member: it answers" wait_for 15 leads 7
 is "one member: refreshed" "$(take 7 "$a" c1)" 200
-kill -STOP $m1 $m2
+kill -STOP "$(member_pid 1)" "$(member_pid 2)"
 is "its member is cut off: it refreshes nothing" "$(take 7 "$a" c1)" 503
 is "its member is cut off: it does not refuse either" "$(take 7 "$a" c2)" 503
-kill -CONT $m1 $m2
+kill -CONT "$(member_pid 1)" "$(member_pid 2)"
 back() { [ "$(take 7 "$a" c1)" = 200 ]; }
 ok "its member is back: refreshed" wait_for 20 back
 kill $s7
@@ -237,9 +219,14 @@ up() { sctl endpoint health >/dev/null 2>&1; }
 ok "etcd with TLS" wait_for 20 up
 sctl user add root:secret >/dev/null
 sctl user grant-role root root >/dev/null
+# As the manual has it: rights on our keys and no others.
+sctl role add justalock >/dev/null
+sctl role grant-permission justalock readwrite --prefix /justalock/ >/dev/null
+sctl user add justalock:words >/dev/null
+sctl user grant-role justalock justalock >/dev/null
 sctl auth enable >/dev/null
-printf 'root:secret\n' >user && chmod 600 user
-printf 'root:wrong\n' >wrong && chmod 600 wrong
+printf 'justalock:words\n' >user && chmod 600 user
+printf 'justalock:wrong\n' >wrong && chmod 600 wrong
 "$S" --listen 127.0.0.1:7174 --state etcd://127.0.0.1:2391 --etcd-ca ours.pem --etcd-cert client.pem \
     --etcd-key client.key --etcd-user wrong >"$T/s4.log" 2>&1 &
 s4=$!
