@@ -3,7 +3,7 @@
 #
 # make bench: what justalock costs beside its peers, as ratios in one run.
 #
-#   tests/bench/bench.sh [PART...]    run handover server agent pam slurm
+#   tests/bench/bench.sh [PART...]    run handover server etcd agent pam slurm
 #
 # Every value is a median over rounds; in a round, ours and the peer's run in
 # turn, and a ratio is one of the same round, so that what else the machine
@@ -22,7 +22,7 @@ SECONDS_EACH=${SECONDS_EACH:-1}
 WINDOW=${WINDOW:-40}
 PATH=$PATH:/usr/sbin:/sbin
 J=$B/bin/justalock
-[ $# -gt 0 ] || set -- run handover server agent pam slurm
+[ $# -gt 0 ] || set -- run handover server etcd agent pam slurm
 
 if [ -z "${BENCH_PRIVATE:-}" ]; then
     dir=$(mktemp -d "$B/bench.XXXXXX") || exit 1
@@ -49,6 +49,8 @@ config=$dir/justalock.json
 export ETCDCTL_API=3
 # Either of them, like --url and --config, would keep commands from the agent.
 unset JUSTALOCK_URL JUSTALOCK_CONFIG
+
+. tests/lib/etcd.sh
 
 say() { echo "bench: $*" >&2; }
 wait_for() { # SECONDS COMMAND...
@@ -166,12 +168,12 @@ part_run() {
 
 # ---- 2: handover ------------------------------------------------------------------
 
-waiting_alone() {
-    "$J" status --json --url "$url" hand |
-        awk -v want="$1" 'match($0, /"waiters": *[0-9]+/) {
-            n = substr($0, RSTART, RLENGTH); sub(/.*[: ]/, "", n)
-            if (n + 0 >= want) found = 1 } END { exit !found }'
+has_waiters() { # N: so says the status on stdin
+    awk -v want="$1" 'match($0, /"waiters": *[0-9]+/) {
+        n = substr($0, RSTART, RLENGTH); sub(/.*[: ]/, "", n)
+        if (n + 0 >= want) found = 1 } END { exit !found }'
 }
+waiting_alone() { "$J" status --json --url "$url" hand | has_waiters "$1"; }
 waiting_agent() {
     [ "$("$J" list --json | grep -o '"waiting"' | wc -l)" -ge "$1" ]
 }
@@ -208,33 +210,43 @@ chain() { # WHO WAITERS
     sort -n "$dir/stamps" | awk 'NR > 1 { printf "%.3f\n", ($1 - end) / 1e6 }
         { end = $2 }'
 }
+# chains WAITERS WHO...: $dir/WHO.all has all gaps, $dir/WHO.med one line a chain
+chains() {
+    chains_waiters=$1
+    shift
+    chains=$ROUNDS
+    [ "$chains_waiters" -eq 2 ] || chains=$(((ROUNDS + 1) / 2))
+    say "handover: $chains_waiters waiters, $chains rounds"
+    for w; do : >"$dir/$w.all" && : >"$dir/$w.med"; done
+    while [ "$chains" -gt 0 ]; do
+        for w; do
+            chain "$w" "$chains_waiters" >"$dir/gaps" || return 1
+            cat "$dir/gaps" >>"$dir/$w.all"
+            spread <"$dir/gaps" >>"$dir/$w.med"
+        done
+        chains=$((chains - 1))
+    done
+}
+# of_chains TEXT WHO PEER_TEXT PEER TARGET
+of_chains() {
+    paste -d ' ' "$dir/$2.med" "$dir/$4.med" | awk '{ print $1 / $4 }' |
+        spread >"$dir/ratio"
+    # shellcheck disable=SC2046
+    row "$1" "$(show ms $(spread <"$dir/$2.all"))" \
+        "$3 $(show ms $(spread <"$dir/$4.all"))" \
+        "$(show '' $(cat "$dir/ratio"))" "$5"
+}
 part_handover() {
     start_server
     start_etcd
-    who="alone etcdctl"
-    ! agent_usable || who="alone agent etcdctl"
+    who="alone"
+    ! agent_usable || who="alone agent"
     for waiters in 2 32; do
-        chains=$ROUNDS
-        [ "$waiters" -eq 2 ] || chains=$(((ROUNDS + 1) / 2))
-        say "handover: $waiters waiters, $chains rounds"
-        for w in $who; do : >"$dir/$w.all" && : >"$dir/$w.med"; done
-        while [ "$chains" -gt 0 ]; do
-            for w in $who; do
-                chain "$w" "$waiters" >"$dir/gaps" || return 1
-                cat "$dir/gaps" >>"$dir/$w.all"
-                spread <"$dir/gaps" >>"$dir/$w.med"
-            done
-            chains=$((chains - 1))
-        done
+        # shellcheck disable=SC2086
+        chains $waiters $who etcdctl || return 1
         for w in $who; do
-            [ "$w" != etcdctl ] || continue
-            paste -d ' ' "$dir/$w.med" "$dir/etcdctl.med" |
-                awk '{ print $1 / $4 }' | spread >"$dir/ratio"
-            # shellcheck disable=SC2046
-            row "handover, $waiters waiters, $w" \
-                "$(show ms $(spread <"$dir/$w.all"))" \
-                "etcdctl lock $(show ms $(spread <"$dir/etcdctl.all"))" \
-                "$(show '' $(cat "$dir/ratio"))" "2 ms; at most 1"
+            of_chains "handover, $waiters waiters, $w" "$w" "etcdctl lock" \
+                etcdctl "2 ms; at most 1"
         done
     done
 }
@@ -245,13 +257,13 @@ load() { # PORT CONNECTIONS MODE
     "$T/load" "$1" "$2" "$SECONDS_EACH" "$3" | tee -a "$dir/load.log" |
         cut -d' ' -f1
 }
-# versus TEXT TARGET OUR_MODE PEER PEER_PORT PEER_MODE
+# versus TEXT TARGET OUR_MODE PEER PEER_PORT PEER_MODE [OUR_PORT]
 versus() {
     for c in 2 64; do
         : >"$dir/ours" && : >"$dir/peer"
         n=$ROUNDS
         while [ "$n" -gt 0 ]; do
-            load 7171 $c "$3" >>"$dir/ours"
+            load "${7:-7171}" $c "$3" >>"$dir/ours"
             load "$5" $c "$6" >>"$dir/peer"
             n=$((n - 1))
         done
@@ -279,7 +291,95 @@ part_server() {
     return 0 # and not the echo's end by our signal
 }
 
-# ---- 4: a thousand locks in an agent ---------------------------------------------------
+# ---- 4: servers that share an etcd of three members -----------------------------------
+
+# Server N at port 7180 + N; the members' clients at 2371 to 2373.
+share_port() { echo 718$1; }
+start_share() { # N
+    "$B/bin/justalock-server" --listen "127.0.0.1:$(share_port "$1")" \
+        --state "etcd://$(etcd_ends "$1")" >>"$dir/share$1.log" 2>&1 &
+    echo $! >"$dir/share$1.pid"
+}
+share_pid() { cat "$dir/share$1.pid"; }
+share_grants() { # N: a lock that nobody has had
+    share_n=$((${share_n:-0} + 1))
+    [ "$(curl -s -m 1 -o "$dir/page" -w '%{http_code}' -H "Justalock-Share: $share_n" \
+        -d "bench" "http://127.0.0.1:$(share_port "$1")/$(printf '%021dA' $share_n)?s=60")" = 200 ]
+}
+share_leads() { # N...: sets $lead
+    for lead; do
+        [ "$(curl -s -m 1 -o "$dir/page" -w '%{http_code}' \
+            "http://127.0.0.1:$(share_port "$lead")/healthz")" != 200 ] || return 0
+    done
+    return 1
+}
+lock_shared() { exec "$J" run --no-agent --url "http://127.0.0.1:$(share_port "$lead")/" hand "$@"; }
+waiting_shared() {
+    "$J" status --json --url "http://127.0.0.1:$(share_port "$lead")/" hand | has_waiters "$1"
+}
+lock_members() { exec etcdctl --endpoints "$(etcd_ends)" lock hand -- "$@"; }
+waiting_members() {
+    [ "$(ctl get --prefix --keys-only hand | grep -c '^hand/')" -gt "$1" ]
+}
+
+# Time without grants, in ms: from the signal to another server's first grant.
+takeover() { # TERM|KILL|STOP
+    share_leads 1 2 3 || return 1
+    gone=$lead others="$((lead % 3 + 1)) $(((lead + 1) % 3 + 1))"
+    share_grants "$gone" || return 1
+    began=$(date +%s%N)
+    kill "-$1" "$(share_pid "$gone")"
+    while :; do
+        for other in $others; do
+            ! share_grants "$other" || break 2
+        done
+        [ $(($(date +%s%N) - began)) -lt 30000000000 ] || return 1
+    done
+    echo $((($(date +%s%N) - began) / 1000000))
+    # As it was: it ends where it does not yet, and starts again.
+    kill -CONT "$(share_pid "$gone")" 2>/dev/null
+    kill -TERM "$(share_pid "$gone")" 2>/dev/null
+    wait "$(share_pid "$gone")" 2>/dev/null
+    start_share "$gone"
+    wait_for 10 curl -s -o "$dir/page" "http://127.0.0.1:$(share_port "$gone")/healthz"
+}
+part_etcd() {
+    start_server
+    ETCD_DIR=$dir
+    etcd_start || return 1
+    for n in 1 2 3; do start_share $n; done
+    wait_for 20 share_leads 1 2 3 || return 1
+    # First, while few locks are held: who takes over reads all of them.
+    say "etcd: takeovers, $ROUNDS rounds of three"
+    for how in TERM KILL STOP; do
+        n=$ROUNDS
+        : >"$dir/takeover"
+        while [ "$n" -gt 0 ]; do
+            takeover $how >>"$dir/takeover" || return 1
+            n=$((n - 1))
+        done
+        case $how in
+        TERM) set -- "stopped in order" 500 ;;
+        KILL) set -- killed 5000 ;;
+        STOP) set -- "paused (SIGSTOP)" 5000 ;;
+        esac
+        # shellcheck disable=SC2046
+        row "time without grants, server $1" "$(show ms $(spread <"$dir/takeover"))" - - "under $2 ms"
+    done
+    share_leads 1 2 3 || return 1
+    say "etcd: 4 pairs of $ROUNDS rounds of $SECONDS_EACH s"
+    versus "durable new grants, on etcd" "at least 3 at 64" grant \
+        "etcd JSON put" 2371 put "$(share_port "$lead")"
+    versus "durable new grants, on etcd" "-" grant \
+        "the same on SQLite" 7171 grant "$(share_port "$lead")"
+    for waiters in 2 32; do
+        chains $waiters shared members alone || return 1
+        of_chains "handover on etcd, $waiters waiters" shared "etcdctl lock" members "-"
+        of_chains "handover on etcd, $waiters waiters" shared "the same on SQLite" alone "-"
+    done
+}
+
+# ---- 5: a thousand locks in an agent ---------------------------------------------------
 
 ticks() { # PID: user and system time in clock ticks
     sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'
@@ -341,7 +441,7 @@ part_agent() {
     return 0
 }
 
-# ---- 5: a login session ------------------------------------------------------------------
+# ---- 6: a login session ------------------------------------------------------------------
 
 # The stacks: loginuid gives a login its audit session; su has none of its own.
 part_pam() {
