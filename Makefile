@@ -254,13 +254,17 @@ cov:
 # ---- the README's two commands: they install what is missing, then start
 # again, since what was missing is looked up when make starts -----------------
 
-.PHONY: demo check deps
+.PHONY: demo demo-ha check deps
 deps:
 	packaging/deps build
 demo:
 	packaging/deps test
 	$(MAKE) all
 	B=$(B) tests/demo.sh
+demo-ha:
+	packaging/deps test
+	$(MAKE) all
+	B=$(B) tests/demo-ha.sh
 check:
 	packaging/deps test
 	$(MAKE) all unit programs $(B)/deb/done
@@ -297,7 +301,7 @@ check-asan: all
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
 
-# ---- bench: BENCH="run handover server agent pam slurm", or some of them ---------
+# ---- bench: BENCH="run handover server etcd agent pam slurm", or some of them ----
 
 BENCHES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))
 BENCH_LDFLAGS_stamp := -static
@@ -403,6 +407,7 @@ $(B)/deb/done: $(shell find common modules config packaging -type f) Makefile
 help:
 	@echo 'make             build everything into $(B)/'
 	@echo 'make demo        install what is missing, build, show Slurm jobs taking turns'
+	@echo 'make demo-ha     the same over three servers and an etcd, while servers die'
 	@echo 'make check       install what is missing, build, run all tests'
 	@echo 'make faults      the fault tests for minutes, figures to $(B)/faults.md; SECONDS= SEED='
 	@echo 'make check-unit  the unit tests alone'

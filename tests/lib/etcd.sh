@@ -12,6 +12,8 @@
 #   ctl ARG...            etcdctl
 #   lead_of N...          which of the servers at $ETCD_DIR/sN.sock answers; or nothing
 #
+# ETCD_LOOK_S (1): how long lead_of waits for each.
+#
 # They are on the loopback; member N is in the network mN, at 10.9.0.1N, where
 # that is (tests/lib/hosts.sh).
 
@@ -52,7 +54,7 @@ ctl() { etcdctl --endpoints "$(etcd_ends)" "$@" 2>/dev/null; }
 lead_of() { # N...
     ETCD_DIR=${ETCD_DIR:-$T}
     for etcd_n; do
-        [ "$(curl -s -m 1 -o /dev/null -w '%{http_code}' --unix-socket "$ETCD_DIR/s$etcd_n.sock" \
+        [ "$(curl -s -m "${ETCD_LOOK_S:-1}" -o /dev/null -w '%{http_code}' --unix-socket "$ETCD_DIR/s$etcd_n.sock" \
             http://x/healthz)" != 200 ] || echo "$etcd_n"
     done | head -n 1
 }

@@ -12,9 +12,9 @@
 #   agent_kill NODE        SIGKILL for all three at once
 #   say_on NODE COMMAND..  the command line's answer there
 #
-# Knobs: SITE_LIFETIME (10), SITE_PORT (7171; another one for what stands
-# before the server), SITE_CGROUP (where the agents' cgroups go; a
-# folder that cannot be for agents without any).
+# Knobs: SITE_LIFETIME (10), SITE_URL (of the server, or of what stands before
+# it), SITE_CGROUP (where the agents' cgroups go; a folder that cannot be for
+# agents without any).
 
 site_start() { # [JSON]
     head -c 64 /dev/urandom >"$T/etc/secret"
@@ -29,7 +29,7 @@ site_conf() { # [JSON]
     for site_n in n1 n2; do
         [ -z "$site_cgroup" ] || mkdir -p "$site_cgroup/$site_n"
         cat >"$T/etc/$site_n.json.new" <<END
-{ "service": { "url": "http://127.0.0.1:${SITE_PORT:-7171}/" },
+{ "service": { "url": "${SITE_URL:-http://127.0.0.1:7171/}" },
   "secret_file": "$T/etc/secret",
   "defaults": { "lifetime": ${SITE_LIFETIME:-10} },
   "agent": { "cgroup": "${SITE_CGROUP:-$site_cgroup}/$site_n" }${1:+, $1} }

@@ -25,7 +25,7 @@ SEED=${FAULT_SEED:-$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')}
 LOCKS="k0 k1 k2"
 echo "# FAULT_SEED=$SEED FAULT_SECONDS=$SECS"
 PLUGSTACK_ARGS=
-SITE_PORT=7272
+SITE_URL=http://127.0.0.1:7272/
 
 # What works of both users lock and write to.
 mkdir -m 777 "$T/marks"
