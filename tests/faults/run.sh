@@ -36,7 +36,7 @@ choice() { # PART HOLDER N
     awk -v harsh="$([ "$1" = passing ] || echo 1)" -v s="$SEED$2" -v n="$3" '
         BEGIN { srand(s * 1000 + n)
         print "l" int(rand() * 8), harsh ? 5 + int(rand() * 3) : 15,
-            rand() < 0.4 ? int(rand() * 300) : (harsh ? 3000 : 10000) + int(rand() * 5000),
+            rand() < 0.4 ? 1 + int(rand() * 300) : (harsh ? 3000 : 10000) + int(rand() * 5000),
             rand() < 0.5 ? "" : "-f -d" }'
 }
 holder() { # PART NUMBER
