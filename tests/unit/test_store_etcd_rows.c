@@ -116,6 +116,21 @@ static enum justalock_status add_row(void *arg, const struct lock_row *row,
     return JUSTALOCK_OK;
 }
 
+static enum justalock_status no_pause(void *arg, struct justalock_error *err)
+{
+    (void)arg;
+    (void)err;
+    return JUSTALOCK_OK;
+}
+
+static enum justalock_status load(struct etcd *e, struct rows *rows,
+                                  struct justalock_error *err)
+{
+    static const struct etcd_pause pause = {.fn = no_pause};
+
+    return etcd_load(e, add_row, rows, &pause, err);
+}
+
 /* The member `name` of {"request_...":{...}}, decoded. */
 static void member(const struct buf *b, const char *request, const char *name,
                    char *text, size_t size)
@@ -169,7 +184,7 @@ static void test_back(void **state)
     put_change(&p, LOCK_PUT, &a);
     put_change(&p, LOCK_PUT, &b);
     put_change(&p, LOCK_PUT_TOMB, &b);
-    assert_ok(etcd_load(e, add_row, &rows, &err), err);
+    assert_ok(load(e, &rows, &err), err);
     assert_int_equal(rows.len, 3);
     assert_memory_equal(&rows.row[0], &a, sizeof(a));
     assert_memory_equal(&rows.row[1], &b, sizeof(b));
@@ -261,7 +276,7 @@ static void test_foreign(void **state)
         p.shares[0] = p.released[0] = '\0';
         add_kv(is_tomb ? p.released : p.shares, sizeof(p.shares), cases[i].key,
                cases[i].value);
-        st = etcd_load(e, add_row, &rows, &err);
+        st = load(e, &rows, &err);
         if (cases[i].is_good ? st != JUSTALOCK_OK || rows.len != 1
                              : st != JUSTALOCK_PROTO || rows.len != 0)
             fail_msg("%s %s: %d, %zu rows", cases[i].key, cases[i].value,
@@ -299,7 +314,7 @@ static void test_too_long(void **state)
                        i == 1 ? 2 * JUSTALOCK_CLIENT_MAX + 2 : 4, many,
                        i == 2 ? JUSTALOCK_LABEL_MAX + 1 : 4, many);
         add_kv(p.shares, sizeof(p.shares), key, value);
-        assert_int_equal(etcd_load(e, add_row, &rows, &err), JUSTALOCK_PROTO);
+        assert_int_equal(load(e, &rows, &err), JUSTALOCK_PROTO);
         assert_int_equal(rows.len, 0);
     }
     etcd_free(e);
@@ -318,12 +333,12 @@ static void test_refusals(void **state)
     (void)state;
     e = start(&p);
     put_change(&p, LOCK_PUT, &a);
-    assert_int_equal(etcd_load(e, add_row, &rows, &err), JUSTALOCK_NOMEM);
+    assert_int_equal(load(e, &rows, &err), JUSTALOCK_NOMEM);
     rows.say = JUSTALOCK_PROTO;
-    assert_fails(etcd_load(e, add_row, &rows, &err), JUSTALOCK_PROTO, err,
+    assert_fails(load(e, &rows, &err), JUSTALOCK_PROTO, err,
                  "is not what a server wrote");
     p.status = 503;
-    assert_int_equal(etcd_load(e, add_row, &rows, &err), JUSTALOCK_NET);
+    assert_int_equal(load(e, &rows, &err), JUSTALOCK_NET);
     etcd_free(e);
     fake_stop(p.f);
 }
@@ -371,7 +386,7 @@ static bool load_once(void *arg)
     enum justalock_status st = to(arg, &e, &err);
 
     if (st == JUSTALOCK_OK)
-        st = etcd_load(e, add_row, &rows, &err);
+        st = load(e, &rows, &err);
     etcd_free(e);
     if (st == JUSTALOCK_OK)
         assert_int_equal(rows.len, 2);
