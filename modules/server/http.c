@@ -123,7 +123,7 @@ static void reload_access(struct server *s)
     }
     access_free(s->access);
     s->access = a;
-    log_info("reloaded: certificate, key and %zu clients", access_clients(a));
+    log_info("reloaded: certificates, key and %zu clients", access_clients(a));
 }
 
 static void on_event(struct server *s, struct source *src)

@@ -26,8 +26,8 @@ enum justalock_status server_new(const struct server_options *o,
                                  const struct listener *listeners, size_t len,
                                  struct server **ret_server,
                                  struct justalock_error *err) JUSTALOCK_MUST;
-/* Until SIGTERM or SIGINT; SIGHUP has certificate, key and list of clients
- * read again. All three must be blocked. */
+/* Until SIGTERM or SIGINT; SIGHUP has certificate, key, authorities and list of
+ * clients read again. All three must be blocked. */
 enum justalock_status server_run(struct server *s, struct justalock_error *err)
     JUSTALOCK_MUST;
 void server_free(struct server *s);

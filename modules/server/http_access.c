@@ -31,7 +31,7 @@ static const struct access_client *who(const struct request *r)
         return access_by_token(a, r->authorization + n,
                                strlen(r->authorization + n));
     }
-    name = server_peer_name(r->conn);
+    name = server_peer_name(r->server, r->conn);
     return name[0] != '\0' ? access_by_certificate(a, name) : NULL;
 }
 

@@ -143,7 +143,8 @@ void server_run_mhd(struct server *s);
 /* Milliseconds until it wants to run again; most_ms at most. */
 int64_t server_mhd_ms(struct server *s, int64_t most_ms);
 /* The name that a connection's certificate proves, or "". */
-const char *server_peer_name(struct MHD_Connection *conn);
+const char *server_peer_name(const struct server *s,
+                             struct MHD_Connection *conn);
 
 /* http_answer.c */
 mhd_result answer_send(struct request *r);

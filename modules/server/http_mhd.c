@@ -14,7 +14,7 @@
 
 /* What is known of who is at the other end of a TLS connection. */
 struct peer {
-    bool is_known;
+    unsigned reads; /* tls_reads when it was looked at; 0: not yet */
     char name[TLS_NAME_MAX + 1];
 };
 
@@ -36,6 +36,7 @@ static unsigned connections_max(void)
 static void on_connection(void *cls, struct MHD_Connection *conn, void **peer,
                           enum MHD_ConnectionNotificationCode what)
 {
+    const union MHD_ConnectionInfo *info;
     const struct server *s = cls;
 
     if (what != MHD_CONNECTION_NOTIFY_STARTED) {
@@ -45,12 +46,17 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **peer,
     }
     (void)MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT,
                                     FIRST_S);
+    if (s->options->tls.client_ca == NULL)
+        return;
     /* Without memory for it nobody is known here: refused, nothing worse. */
-    if (s->options->tls.client_ca != NULL)
-        *peer = calloc(1, sizeof(struct peer));
+    *peer = calloc(1, sizeof(struct peer));
+    info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (info != NULL)
+        tls_begin(info->tls_session);
 }
 
-const char *server_peer_name(struct MHD_Connection *conn)
+const char *server_peer_name(const struct server *s,
+                             struct MHD_Connection *conn)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -58,12 +64,13 @@ const char *server_peer_name(struct MHD_Connection *conn)
 
     if (p == NULL)
         return "";
-    if (!p->is_known) {
+    if (p->reads != tls_reads(s->tls)) {
+        p->name[0] = '\0';
         info =
             MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
         if (info != NULL)
-            tls_peer_name(info->tls_session, p->name);
-        p->is_known = true;
+            tls_peer_name(s->tls, info->tls_session, p->name);
+        p->reads = tls_reads(s->tls);
     }
     return p->name;
 }

@@ -18,20 +18,22 @@
 #define PEM_MAX   (256 * 1024)
 #define CHAIN_MAX 16
 
-/* A certificate with its chain, and its key. A handshake that has begun may
- * still use an earlier one, so none is freed before the end: some kilobytes
- * for each reload. */
+/* A certificate with its chain, its key, and whom we trust. A handshake that
+ * has begun may still use an earlier one, so none is freed before the end:
+ * some kilobytes for each reload. */
 struct identity {
     gnutls_pcert_st chain[CHAIN_MAX];
     unsigned chain_len;
     gnutls_privkey_t key;
+    gnutls_x509_trust_list_t trust; /* NULL: in no certificate */
     struct identity *before;
 };
 
 struct tls {
     struct tls_files files;
     struct identity *identity;
-    struct buf client_ca;
+    unsigned reads;       /* of the files, so far */
+    struct buf client_ca; /* as it was at start */
 };
 
 static struct tls *the_tls; /* see tls_new */
@@ -51,6 +53,8 @@ static void identity_free(struct identity *i)
         gnutls_pcert_deinit(&i->chain[n]);
     if (i->key != NULL)
         gnutls_privkey_deinit(i->key);
+    if (i->trust != NULL)
+        gnutls_x509_trust_list_deinit(i->trust, 1);
     free(i);
 }
 
@@ -131,50 +135,67 @@ static enum justalock_status check_pair(const struct identity *i,
     return JUSTALOCK_OK;
 }
 
+/* Those who vouch for clients; what they are read from goes to pem. */
+static enum justalock_status read_trust(struct identity *i, const char *path,
+                                        struct buf *pem,
+                                        struct justalock_error *err)
+{
+    enum justalock_status st =
+        file_read("--client-ca", path, S_IWGRP | S_IWOTH, PEM_MAX, pem, err);
+    gnutls_x509_crt_t *crts = NULL;
+    gnutls_datum_t datum;
+    unsigned len = 0;
+    int rc;
+
+    if (st != JUSTALOCK_OK)
+        return st;
+    datum.data = (unsigned char *)pem->data;
+    datum.size = (unsigned)pem->len;
+    rc = gnutls_x509_crt_list_import2(&crts, &len, &datum, GNUTLS_X509_FMT_PEM,
+                                      0);
+    if (rc < 0)
+        return bad(err, "--client-ca", path, rc);
+    rc = gnutls_x509_trust_list_init(&i->trust, 0);
+    /* The list owns each that it takes, and itself frees what is doubled. */
+    if (rc >= 0)
+        rc = gnutls_x509_trust_list_add_cas(i->trust, crts, len, 0);
+    else
+        for (unsigned n = 0; n < len; n++)
+            gnutls_x509_crt_deinit(crts[n]);
+    gnutls_free(crts);
+    if (rc < 0)
+        return bad(err, "--client-ca", path, rc);
+    return JUSTALOCK_OK;
+}
+
 enum justalock_status tls_reload(struct tls *t, struct justalock_error *err)
 {
     struct identity *i = calloc(1, sizeof(*i));
     enum justalock_status st;
+    struct buf pem;
 
     if (i == NULL)
         return error_nomem(err);
+    buf_init(&pem, PEM_MAX);
     st = read_chain(i, t->files.cert, err);
     if (st == JUSTALOCK_OK)
         st = read_key(i, t->files.key, err);
     if (st == JUSTALOCK_OK)
         st = check_pair(i, &t->files, err);
+    if (st == JUSTALOCK_OK && t->files.client_ca != NULL)
+        st = read_trust(i, t->files.client_ca, &pem, err);
     if (st != JUSTALOCK_OK) {
+        buf_done(&pem);
         identity_free(i);
         return st;
     }
+    if (t->identity == NULL)
+        t->client_ca = pem;
+    else
+        buf_done(&pem);
     i->before = t->identity;
     t->identity = i;
-    return JUSTALOCK_OK;
-}
-
-/* libmicrohttpd hands the text to GnuTLS, whose fault it would not name. */
-static enum justalock_status read_client_ca(struct tls *t,
-                                            struct justalock_error *err)
-{
-    enum justalock_status st =
-        file_read("--client-ca", t->files.client_ca, S_IWGRP | S_IWOTH, PEM_MAX,
-                  &t->client_ca, err);
-    gnutls_x509_crt_t *crts = NULL;
-    unsigned len = 0;
-    gnutls_datum_t datum;
-    int rc;
-
-    if (st != JUSTALOCK_OK)
-        return st;
-    datum.data = (unsigned char *)t->client_ca.data;
-    datum.size = (unsigned)t->client_ca.len;
-    rc = gnutls_x509_crt_list_import2(&crts, &len, &datum, GNUTLS_X509_FMT_PEM,
-                                      0);
-    if (rc < 0)
-        return bad(err, "--client-ca", t->files.client_ca, rc);
-    for (unsigned i = 0; i < len; i++)
-        gnutls_x509_crt_deinit(crts[i]);
-    gnutls_free(crts);
+    t->reads++;
     return JUSTALOCK_OK;
 }
 
@@ -189,8 +210,6 @@ enum justalock_status tls_new(const struct tls_files *files,
     t->files = *files;
     buf_init(&t->client_ca, PEM_MAX);
     st = tls_reload(t, err);
-    if (st == JUSTALOCK_OK && files->client_ca != NULL)
-        st = read_client_ca(t, err);
     if (st != JUSTALOCK_OK) {
         tls_free(t);
         return st;
@@ -248,26 +267,57 @@ void *tls_callback(void)
     return (void *)(uintptr_t)on_certificate;
 }
 
-void tls_peer_name(void *session, char ret_name[TLS_NAME_MAX + 1])
+void tls_begin(void *session)
+{
+    /* The authorities that libmicrohttpd would name are those of the start:
+     * a client might keep a certificate of a later one to itself. */
+    if (session != NULL)
+        gnutls_certificate_send_x509_rdn_sequence(session, 1);
+}
+
+unsigned tls_reads(const struct tls *t)
+{
+    return t->reads;
+}
+
+/* The chain that the client has shown; all of it is the caller's. */
+static unsigned read_peers(void *session, gnutls_x509_crt_t chain[CHAIN_MAX])
+{
+    unsigned len = 0, n;
+    const gnutls_datum_t *raw = gnutls_certificate_get_peers(session, &len);
+
+    for (n = 0; raw != NULL && n < len && n < CHAIN_MAX; n++) {
+        if (gnutls_x509_crt_init(&chain[n]) < 0)
+            break;
+        if (gnutls_x509_crt_import(chain[n], &raw[n], GNUTLS_X509_FMT_DER) <
+            0) {
+            gnutls_x509_crt_deinit(chain[n]);
+            break;
+        }
+    }
+    return n;
+}
+
+void tls_peer_name(const struct tls *t, void *session,
+                   char ret_name[TLS_NAME_MAX + 1])
 {
     gnutls_typed_vdata_st purpose = {
         .type = GNUTLS_DT_KEY_PURPOSE_OID,
         .data = (unsigned char *)(uintptr_t)GNUTLS_KP_TLS_WWW_CLIENT};
-    const gnutls_datum_t *chain;
-    gnutls_x509_crt_t crt;
+    gnutls_x509_crt_t chain[CHAIN_MAX];
+    unsigned len = read_peers(session, chain), status = 0;
     size_t size = TLS_NAME_MAX + 1;
-    unsigned len = 0, status = 0;
 
     ret_name[0] = '\0';
-    chain = gnutls_certificate_get_peers(session, &len);
-    if (chain == NULL || len == 0 ||
-        gnutls_certificate_verify_peers(session, &purpose, 1, &status) < 0 ||
-        status != 0 || gnutls_x509_crt_init(&crt) < 0)
-        return;
-    if (gnutls_x509_crt_import(crt, &chain[0], GNUTLS_X509_FMT_DER) < 0 ||
-        gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0,
-                                      ret_name, &size) < 0 ||
-        memchr(ret_name, '\0', size) != NULL) /* "ops\0.evil.example" */
+    if (len > 0 && t->identity->trust != NULL &&
+        gnutls_x509_trust_list_verify_crt2(t->identity->trust, chain, len,
+                                           &purpose, 1, 0, &status,
+                                           NULL) >= 0 &&
+        status == 0 &&
+        (gnutls_x509_crt_get_dn_by_oid(chain[0], GNUTLS_OID_X520_COMMON_NAME, 0,
+                                       0, ret_name, &size) < 0 ||
+         memchr(ret_name, '\0', size) != NULL)) /* "ops\0.evil.example" */
         ret_name[0] = '\0';
-    gnutls_x509_crt_deinit(crt);
+    for (unsigned n = 0; n < len; n++)
+        gnutls_x509_crt_deinit(chain[n]);
 }

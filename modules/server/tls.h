@@ -32,21 +32,29 @@ struct tls_files {
 enum justalock_status tls_new(const struct tls_files *files,
                               struct tls **ret_tls, struct justalock_error *err)
     JUSTALOCK_MUST;
-/* Read certificate and key again, for connections from now on; client_ca
- * stays. On a fault the old ones stay. */
+/* Read all of them again: certificate and key for connections from now on,
+ * client_ca for certificates from now on, whenever they were shown. On a fault
+ * the old ones stay. */
 enum justalock_status tls_reload(struct tls *t, struct justalock_error *err)
     JUSTALOCK_MUST;
 void tls_free(struct tls *t);
 
-/* PEM text of client_ca, or NULL. */
+/* How often they were read, without a fault. */
+unsigned tls_reads(const struct tls *t);
+
+/* PEM text of client_ca as it was at start, or NULL: libmicrohttpd asks for
+ * certificates where it is given one. */
 const char *tls_client_ca(const struct tls *t);
 /* What libmicrohttpd is to call for MHD_OPTION_HTTPS_CERT_CALLBACK. */
 void *tls_callback(void);
 /* TLS 1.2 and later; for MHD_OPTION_HTTPS_PRIORITIES. */
 const char *tls_priorities(void);
 
+/* session: MHD_CONNECTION_INFO_GNUTLS_SESSION. Before its handshake. */
+void tls_begin(void *session);
 /* The common name of the certificate that the client has shown and that
- * client_ca vouches for, or "". session: MHD_CONNECTION_INFO_GNUTLS_SESSION. */
-void tls_peer_name(void *session, char ret_name[TLS_NAME_MAX + 1]);
+ * client_ca vouches for now, or "". */
+void tls_peer_name(const struct tls *t, void *session,
+                   char ret_name[TLS_NAME_MAX + 1]);
 
 #endif

@@ -89,10 +89,10 @@ fails "tls:, no TLS" '^78 .*TLS and a list' --listen tls:127.0.0.1:7171
 }
 
 # ---- the server -----------------------------------------------------------------------
-cp right.pem cert.pem && cp right.key cert.key && cp access.json list.json
+cp right.pem cert.pem && cp right.key cert.key && cp access.json list.json && cp ours.pem ca.pem
 "$S" --listen 192.0.2.1:7171 --listen tls:127.0.0.1:7172 --listen 127.0.0.1:7173 \
     --listen "unix:$T/sock" --state "$T/state" --tls-cert cert.pem --tls-key cert.key \
-    --access list.json --client-ca ours.pem >"$T/srv.log" 2>&1 &
+    --access list.json --client-ca ca.pem >"$T/srv.log" 2>&1 &
 server=$!
 ask() { # PATH [CURL OPTION...]: the status
     ask_path=$1
@@ -241,6 +241,48 @@ clients list.json
 kill -HUP $server
 gone() { [ "$(take late $lock c9)" = 401 ]; }
 ok "reload: a client that is taken out" wait_for 10 gone
+
+# Authorities: a connection that stays shows that they decide for it, too.
+known() { ask "/v1/locks/$other" --cert "$1.pem" --key "$1.key"; }
+is "authorities: another's is unknown" "$(with forged)" 401
+names=$(openssl s_client -connect 192.0.2.1:7171 </dev/null 2>&1)
+like "no names of authorities, which a reload would leave old" "$names" 'No client certificate CA names sent'
+mkfifo stay
+openssl s_client -quiet -connect 192.0.2.1:7171 -cert node.pem -key node.key <stay >stay.out 2>/dev/null &
+stay=$!
+exec 7>stay
+stay_take() { printf 'POST /%s?s=60 HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nstay' "$other" >&7; }
+stay_said() { [ "$(grep -c "^HTTP/1.1 $1" stay.out)" = "$2" ]; }
+stay_take
+ok "a connection with our certificate takes a lock" wait_for 10 stay_said 200 1
+was=$(grep -c 'reloaded: certificate' "$T/srv.log")
+{ cat theirs.pem && head -n 3 ours.pem; } >ca.pem
+kill -HUP $server
+ok "authorities, cut: said" wait_for 10 says 'not reloaded: --client-ca ca.pem: '
+is "authorities, cut: the old ones stay" "$(known node) $(known forged)" "200 401"
+chmod 666 ca.pem && cp ours.pem ca.pem
+kill -HUP $server
+ok "authorities that all may write: said" wait_for 10 says 'not reloaded: --client-ca ca.pem: mode 0666'
+rm ca.pem
+kill -HUP $server
+ok "authorities that are gone: said" wait_for 10 says 'not reloaded: --client-ca ca.pem: No such file'
+is "authorities that are gone: the old ones stay" "$(known node) $(known forged)" "200 401"
+cat theirs.pem ours.pem >ca.pem
+again() { [ "$(grep -c 'reloaded: certificate' "$T/srv.log")" -gt "$was" ]; }
+kill -HUP $server
+ok "authorities, two: said" wait_for 10 again
+is "authorities, two: both" "$(known node) $(known forged)" "200 200"
+stay_take
+ok "authorities, two: the connection goes on" wait_for 10 stay_said 200 2
+was=$(grep -c 'reloaded: certificate' "$T/srv.log")
+cp theirs.pem ca.pem
+kill -HUP $server
+ok "authorities, another: said" wait_for 10 again
+is "authorities, another: ours is unknown" "$(known node) $(known forged)" "401 200"
+stay_take
+ok "authorities, another: on a connection from before, too" wait_for 10 stay_said 401 1
+exec 7>&-
+kill $stay
 
 # ---- silent ones -------------------------------------------------------------------------------
 ended() { ! kill -0 "$1" 2>/dev/null; }
