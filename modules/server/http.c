@@ -86,7 +86,7 @@ static void accept_later(struct server *s)
 static void accept_some(struct server *s, int fd, bool is_tls)
 {
     for (int i = 0; i < ACCEPTS_MAX; i++) {
-        struct sockaddr_storage addr;
+        struct sockaddr_storage addr = {.ss_family = AF_UNIX};
         socklen_t len = sizeof(addr);
         int c = accept4(fd, (struct sockaddr *)&addr, &len,
                         SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -96,6 +96,8 @@ static void accept_some(struct server *s, int fd, bool is_tls)
                 accept_later(s);
             return;
         }
+        if (!server_admits(s, c, is_tls, &addr))
+            continue;
         /* It closes c where it cannot take it. */
         (void)MHD_add_connection(s->mhd[is_tls ? DAEMON_TLS : DAEMON_PLAIN], c,
                                  (struct sockaddr *)&addr, len);
@@ -164,6 +166,8 @@ static int sleep_ms(struct server *s, int64_t next_ms, int64_t most_ms)
         ms = s->retry_ms - now_ms < most_ms ? s->retry_ms - now_ms : most_ms;
     if (s->accept_ms != 0 && s->accept_ms - now_ms < ms)
         ms = s->accept_ms - now_ms;
+    if (s->silent_ms != INT64_MAX && s->silent_ms - now_ms < ms)
+        ms = s->silent_ms - now_ms;
     if (s->tick_ms != INT64_MAX && s->tick_ms - now_ms < ms)
         ms = s->tick_ms - now_ms;
     ms = server_mhd_ms(s, ms);
@@ -179,7 +183,9 @@ static int64_t pass(struct server *s, bool *ret_resumed)
 
     server_follow_store(s);
     server_run_mhd(s);
+    conns_pass(&s->conns);
     now_ms = clock_raw_ms();
+    s->silent_ms = conns_run(&s->conns, now_ms);
     if (s->accept_ms != 0 && now_ms >= s->accept_ms) {
         s->accept_ms = 0;
         listen_for(s, EPOLLIN);
@@ -253,7 +259,7 @@ static enum justalock_status start_shared(struct server *s,
                                           struct justalock_error *err)
 {
     s->figures.start_wall_s = clock_wall_s();
-    s->table = lock_table_new(request_woken, s, 0);
+    s->table = server_new_table(s, 0);
     return s->table != NULL ? JUSTALOCK_OK : error_nomem(err);
 }
 
@@ -349,6 +355,8 @@ enum justalock_status server_new(const struct server_options *o,
         return error_nomem(err);
     s->epoll_fd = s->signal_fd = -1;
     s->options = o;
+    s->conns.all_max = o->limits.all[LIMIT_CONNECTIONS];
+    s->conns.each_max = o->limits.each[LIMIT_CONNECTIONS];
     st = start_tls(s, err);
     if (st == JUSTALOCK_OK)
         st = start_state(s, o->state, err);
@@ -369,6 +377,7 @@ void server_free(struct server *s)
     if (s == NULL)
         return;
     server_stop_mhd(s);
+    conns_done(&s->conns);
     access_free(s->access);
     tls_free(s->tls);
     lock_table_free(s->table);

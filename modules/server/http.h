@@ -7,6 +7,7 @@
 #define SERVER_HTTP_H
 
 #include "etcd.h"
+#include "limits.h"
 #include "listen.h"
 #include "tls.h"
 
@@ -19,6 +20,7 @@ struct server_options {
     struct etcd_files etcd;
     struct tls_files tls; /* cert NULL: no TLS */
     const char *access;   /* who may do what over TLS; with TLS: not NULL */
+    struct server_limits limits; /* after limits_finish */
 };
 
 /* Opens the state, loads it, takes over the listening sockets. Borrows o. */

@@ -11,6 +11,8 @@
 
 #define FEATURES "wait release token holder share"
 
+const char *const answer_features = FEATURES;
+
 void answer_refuse(struct request *r, unsigned status, const char *reason)
 {
     if (r->status != 0)
@@ -65,8 +67,6 @@ static const char *body_of(const struct request *r)
         return r->reason;
     if (r->status == 409)
         return "another client holds this lock\n";
-    if (r->status == 503)
-        return "a limit is reached; ask again later\n";
     return "";
 }
 
@@ -147,7 +147,7 @@ mhd_result answer_send(struct request *r)
         header(&h, "Content-Security-Policy", "default-src 'none'");
     if (r->route != ROUTE_LOCK)
         header(&h, "Cache-Control", "no-store");
-    if (r->status == 503)
+    if (r->status == 503 || r->status == 429)
         retry_after(r, &h);
     if (r->status == 401)
         header(&h, "WWW-Authenticate", "Bearer");

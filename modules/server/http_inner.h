@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * http_inner.h - what http.c (the loop), http_lead.c, http_mhd.c
- * (libmicrohttpd's start and end), http_request.c (one request), http_head.c,
- * http_access.c and http_answer.c (parts of it) share. For nobody else.
+ * (libmicrohttpd's start and end), http_limit.c, http_request.c (one request),
+ * http_head.c, http_access.c and http_answer.c (parts of it) share. For nobody
+ * else.
  */
 #ifndef SERVER_HTTP_INNER_H
 #define SERVER_HTTP_INNER_H
@@ -12,6 +13,7 @@
 
 #include "access.h"
 #include "http.h"
+#include "http_conn.h"
 #include "pages.h"
 #include "request_guard.h"
 #include "store.h"
@@ -25,8 +27,8 @@ typedef int mhd_result;
 
 #define BODY_READ_MAX 4096 /* of a body that is too long, before we close */
 #define RETRY_MS      1000 /* after a failed commit nothing is written for */
-#define FIRST_S       20U  /* a connection without its first whole request */
-#define IDLE_S        360U /* and without a further one: closed */
+#define IDLE_S        360U /* a connection without a further request: closed */
+#define LIMIT_RETRY_S 2    /* after a connection was refused */
 
 enum source_kind { SOURCE_LISTEN, SOURCE_SIGNAL, SOURCE_MHD, SOURCE_REQUEST };
 
@@ -82,6 +84,12 @@ struct request {
     struct request *pass_prev, *pass_next; /* DECIDED */
 };
 
+/* A refusal at a limit is said when it begins, then seldom. */
+struct limit_said {
+    int64_t next_ms; /* 0: never said */
+    uint64_t count;
+};
+
 struct server {
     struct MHD_Daemon *mhd[DAEMONS];
     int epoll_fd, signal_fd;
@@ -106,6 +114,9 @@ struct server {
     uint64_t commit_us;     /* the last one took */
     int64_t accept_ms;      /* a connection could not be taken: none before */
     bool is_stopping;
+    struct conns conns;
+    int64_t silent_ms; /* when one of them has been silent for too long */
+    struct limit_said said[LIMITS][2]; /* of all, of one */
     struct request *suspended;
     struct request *pass;
 };
@@ -142,11 +153,22 @@ void server_stop_mhd(struct server *s);
 void server_run_mhd(struct server *s);
 /* Milliseconds until it wants to run again; most_ms at most. */
 int64_t server_mhd_ms(struct server *s, int64_t most_ms);
+/* What we know of a connection; NULL: nothing. */
+struct conn *server_conn(struct MHD_Connection *conn);
 /* The name that a connection's certificate proves, or "". */
 const char *server_peer_name(const struct server *s,
                              struct MHD_Connection *conn);
 
+/* http_limit.c: may it be served? Else it is told so, and closed. */
+bool server_admits(struct server *s, int fd, bool is_tls,
+                   const struct sockaddr_storage *peer);
+/* What the table does from now on is for whoever asks this. */
+void request_charge(struct request *r);
+/* The table has said LOCK_BUSY. */
+void request_at_limit(struct request *r);
+
 /* http_answer.c */
+extern const char *const answer_features; /* what we can, in each answer */
 mhd_result answer_send(struct request *r);
 void answer_refuse(struct request *r, unsigned status, const char *reason);
 
@@ -154,6 +176,8 @@ void answer_refuse(struct request *r, unsigned status, const char *reason);
  * commit (there is a table) no lease is longer for it. */
 enum justalock_status server_load(struct server *s, uint64_t last_token,
                                   struct justalock_error *err);
+/* An empty one, with our limits. */
+struct lock_table *server_new_table(struct server *s, uint64_t last_token);
 /* After a failed commit memory and disk differ: the disk is right. */
 void server_reload(struct server *s);
 /* Changes to disk, then answers. Returns when to come again: next_ms, when

@@ -9,7 +9,7 @@
 
 void server_lose_lead(struct server *s)
 {
-    struct lock_table *t = lock_table_new(request_woken, s, 0);
+    struct lock_table *t = server_new_table(s, 0);
 
     s->is_leading = false;
     server_fail_pass(s);

@@ -4,52 +4,43 @@
  * connections and, where TLS is spoken, one for those.
  */
 #include <stdlib.h>
-#include <sys/resource.h>
+#include <sys/socket.h>
 
+#include "clock.h"
 #include "http_inner.h"
 
-#define CONNECTIONS_MAX 20000
-#define FILES_SPARE     64   /* files that are not connections */
-#define MEMORY          8192 /* of a connection */
+#define MEMORY      8192 /* of a connection */
+/* We count them; more than that is never let in while some are leaving. */
+#define LEAVING_MAX 1024
 
-/* What is known of who is at the other end of a TLS connection. */
-struct peer {
-    unsigned reads; /* tls_reads when it was looked at; 0: not yet */
-    char name[TLS_NAME_MAX + 1];
-};
-
-/* As many connections as there are files for them. */
-static unsigned connections_max(void)
+struct conn *server_conn(struct MHD_Connection *conn)
 {
-    struct rlimit r;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
-    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
-        return FILES_SPARE;
-    if (r.rlim_cur < 2 * FILES_SPARE)
-        return (unsigned)r.rlim_cur / 2;
-    if (r.rlim_cur >= CONNECTIONS_MAX + FILES_SPARE)
-        return CONNECTIONS_MAX;
-    return (unsigned)r.rlim_cur - FILES_SPARE;
+    return info != NULL ? info->socket_context : NULL;
 }
 
-/* Who says nothing is not let stay for as long as who has asked. */
-static void on_connection(void *cls, struct MHD_Connection *conn, void **peer,
+static void on_connection(void *cls, struct MHD_Connection *conn, void **known,
                           enum MHD_ConnectionNotificationCode what)
 {
     const union MHD_ConnectionInfo *info;
-    const struct server *s = cls;
+    struct server *s = cls;
 
     if (what != MHD_CONNECTION_NOTIFY_STARTED) {
-        free(*peer);
-        *peer = NULL;
+        conn_free(&s->conns, *known);
+        *known = NULL;
         return;
     }
-    (void)MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT,
-                                    FIRST_S);
+    info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info == NULL)
+        return;
+    *known = conn_new(&s->conns, info->connect_fd, clock_raw_ms());
+    /* Without memory for it nobody looks after it: it ends here. */
+    if (*known == NULL)
+        (void)shutdown(info->connect_fd, SHUT_RDWR);
     if (s->options->tls.client_ca == NULL)
         return;
-    /* Without memory for it nobody is known here: refused, nothing worse. */
-    *peer = calloc(1, sizeof(struct peer));
     info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
     if (info != NULL)
         tls_begin(info->tls_session);
@@ -58,21 +49,24 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **peer,
 const char *server_peer_name(const struct server *s,
                              struct MHD_Connection *conn)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct peer *p = info != NULL ? info->socket_context : NULL;
+    const union MHD_ConnectionInfo *info;
+    struct conn *c = server_conn(conn);
 
-    if (p == NULL)
+    if (c == NULL || s->options->tls.client_ca == NULL)
         return "";
-    if (p->reads != tls_reads(s->tls)) {
-        p->name[0] = '\0';
+    if (c->name == NULL)
+        c->name = calloc(1, TLS_NAME_MAX + 1);
+    if (c->name == NULL)
+        return ""; /* nobody is known without memory: refused */
+    if (c->reads != tls_reads(s->tls)) {
+        c->name[0] = '\0';
         info =
             MHD_get_connection_info(conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
         if (info != NULL)
-            tls_peer_name(s->tls, info->tls_session, p->name);
-        p->reads = tls_reads(s->tls);
+            tls_peer_name(s->tls, info->tls_session, c->name);
+        c->reads = tls_reads(s->tls);
     }
-    return p->name;
+    return c->name;
 }
 
 static enum justalock_status start(struct server *s, int which,
@@ -87,7 +81,7 @@ static enum justalock_status start(struct server *s, int which,
         which == DAEMON_TLS ? flags | MHD_USE_TLS : flags, 0, NULL, NULL,
         request_handle, s, MHD_OPTION_NOTIFY_COMPLETED, request_done, s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
-        MHD_OPTION_CONNECTION_LIMIT, connections_max(),
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->conns.all_max + LEAVING_MAX,
         MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_NOTIFY_CONNECTION,
         on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, request_unescape, NULL,
         MHD_OPTION_ARRAY, more, MHD_OPTION_END);

@@ -29,11 +29,21 @@ static enum justalock_status load_row(void *arg, const struct lock_row *row,
     return lock_load(l->table, row, is_tomb, clock_raw_ms() + l->extra_ms);
 }
 
+struct lock_table *server_new_table(struct server *s, uint64_t last_token)
+{
+    struct lock_table *t = lock_table_new(request_woken, s, last_token);
+    struct lock_limits l = limits_of_table(&s->options->limits);
+
+    if (t != NULL)
+        lock_set_limits(t, &l);
+    return t;
+}
+
 enum justalock_status server_load(struct server *s, uint64_t last_token,
                                   struct justalock_error *err)
 {
     const struct store_shared *shared = store_shared(s->store);
-    struct lock_table *t = lock_table_new(request_woken, s, last_token);
+    struct lock_table *t = server_new_table(s, last_token);
     struct loading l = {.table = t};
     enum justalock_status st;
 
@@ -73,7 +83,7 @@ static enum justalock_status load_alone(struct server *s,
                                         struct justalock_error *err)
 {
     uint64_t last_token = lock_last_token(s->table);
-    struct lock_table *t = lock_table_new(request_woken, s, last_token);
+    struct lock_table *t = server_new_table(s, last_token);
 
     if (t == NULL)
         return error_nomem(err);

@@ -104,8 +104,6 @@ static void decide(struct request *r)
     bool is_change = r->route == ROUTE_LOCK || r->route == ROUTE_BREAK;
     const char *why = guard_body(&r->guard, r->body_seen);
 
-    (void)MHD_set_connection_option(r->conn, MHD_CONNECTION_OPTION_TIMEOUT,
-                                    IDLE_S);
     if (why != NULL) {
         r->status = 0;
         answer_refuse(r, 400, why);
@@ -116,6 +114,7 @@ static void decide(struct request *r)
     request_check_access(r);
     if (r->status != 0)
         return;
+    conn_has_asked(&s->conns, server_conn(r->conn));
     if ((is_change || r->route == ROUTE_HEALTH) &&
         !server_is_serving(s, now_ms)) {
         answer_refuse(r, 503, "no locks are granted now; ask again later\n");
@@ -140,6 +139,7 @@ static void decide(struct request *r)
         answer_refuse(r, 503, "the state cannot be written; ask again later\n");
         return;
     }
+    request_charge(r);
     if (r->method == METHOD_DELETE) {
         lock_give(s->table, &r->q, now_ms, &r->answer);
     } else {
@@ -153,9 +153,10 @@ static void decide(struct request *r)
         r->state = REQUEST_READING;
         r->answer = a;
     }
-    r->status = r->answer.result == LOCK_CONFLICT ? 409
-                : r->answer.result == LOCK_BUSY   ? 503
-                                                  : 200;
+    if (r->answer.result == LOCK_BUSY)
+        request_at_limit(r);
+    else
+        r->status = r->answer.result == LOCK_CONFLICT ? 409 : 200;
 }
 
 /* ---- suspended requests ---- */

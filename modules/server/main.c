@@ -48,11 +48,17 @@ static const char help[] =
     "  --etcd-ca FILE, --etcd-cert FILE, --etcd-key FILE\n"
     "                    speak TLS with etcd; PEM\n"
     "  --etcd-user FILE  holds USER:PASSWORD for etcd\n"
+    "  --limit NAME=NUMBER, --limit NAME-each=NUMBER\n"
+    "                    connections, waiters, held or released: of all\n"
+    "                    clients, of each; see justalock-server(8)\n"
     "  --verbose         log more\n"
     "  --help, --version\n"
     "\n"
     "Pages: / /v1/locks /metrics /healthz. See justalock-server(8) and\n"
     "justalock-protocol(7).\n";
+
+/* Files that are not connections. */
+#define FILES_SPARE 64
 
 struct options {
     const char *listen[LISTEN_MAX];
@@ -90,10 +96,12 @@ static int read_options(int argc, char **argv, struct options *o)
         {"tls-key", required_argument, NULL, 'k'},
         {"access", required_argument, NULL, 'a'},
         {"client-ca", required_argument, NULL, 'C'},
+        {"limit", required_argument, NULL, 'L'},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0}};
+    struct justalock_error err;
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -131,6 +139,12 @@ static int read_options(int argc, char **argv, struct options *o)
             break;
         case 'C':
             o->server.tls.client_ca = optarg;
+            break;
+        case 'L':
+            if (limits_parse(optarg, &o->server.limits, &err) != JUSTALOCK_OK) {
+                log_error("%s", err.text);
+                return EXIT_USAGE;
+            }
             break;
         case 'v':
             o->verbose = true;
@@ -198,15 +212,21 @@ static enum justalock_status open_sockets(const struct options *o,
     return JUSTALOCK_OK;
 }
 
-/* A connection for each client that waits: as many as the system lets. */
-static void raise_files(void)
+/* A connection for each client that waits: as many as the system lets, which
+ * is what it returns. */
+static size_t raise_files(void)
 {
     struct rlimit r;
 
-    if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
-        r.rlim_cur = r.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &r);
-    }
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return FILES_SPARE;
+    r.rlim_cur = r.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &r);
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return FILES_SPARE;
+    return r.rlim_cur < 2 * (size_t)FILES_SPARE
+               ? (size_t)r.rlim_cur / 2
+               : (size_t)r.rlim_cur - FILES_SPARE;
 }
 
 static void block_signals(void)
@@ -238,9 +258,10 @@ int main(int argc, char **argv)
     if (o.verbose)
         log_open("justalock-server", LOG_LEVEL_DEBUG);
     (void)umask(077);
-    raise_files();
     block_signals();
-    st = open_sockets(&o, listeners, &len, &err);
+    st = limits_finish(&o.server.limits, raise_files(), &err);
+    if (st == JUSTALOCK_OK)
+        st = open_sockets(&o, listeners, &len, &err);
     if (st == JUSTALOCK_OK)
         st = server_new(&o.server, listeners, len, &s, &err);
     if (st == JUSTALOCK_OK) {

@@ -21,8 +21,8 @@ struct page_time pages_time(int64_t wall_s)
     return p;
 }
 
-static const unsigned codes[PAGES_CODES] = {200, 400, 401, 403, 404,
-                                            405, 409, 413, 503, 500};
+static const unsigned codes[PAGES_CODES] = {200, 400, 401, 403, 404, 405,
+                                            409, 413, 429, 503, 500};
 
 unsigned pages_code(unsigned http_status)
 {
@@ -162,6 +162,14 @@ void pages_metrics(struct buf *b, const struct lock_table *t,
            "Transactions that could not be written.", f->commits_failed);
     metric(b, "changes_total", "counter", "Changes in transactions.",
            f->changes);
+    buf_str(b, "# HELP justalock_refused_total Refused at a limit.\n"
+               "# TYPE justalock_refused_total counter\n");
+    for (int i = 0; i < LIMITS; i++)
+        buf_printf(b,
+                   "justalock_refused_total{limit=\"%s\"} %" PRIu64 "\n"
+                   "justalock_refused_total{limit=\"%s-each\"} %" PRIu64 "\n",
+                   limits_name(i), f->refused[i][0], limits_name(i),
+                   f->refused[i][1]);
     metric(b, "quiet", "gauge",
            "1: no grants until every lease from before damage is over.",
            f->is_quiet);

@@ -7,16 +7,18 @@
 #define SERVER_PAGES_H
 
 #include "buf.h"
+#include "limits.h"
 #include "table.h"
 
 #define PAGES_MAX (64U * 1024 * 1024)
 
 #define PAGES_METHODS 4 /* POST, DELETE, GET, others */
-#define PAGES_CODES   10
+#define PAGES_CODES   11
 
 struct page_figures {
     uint64_t requests[PAGES_METHODS][PAGES_CODES]; /* see pages_code */
     uint64_t commits, commits_failed, commit_us, commit_max_us, changes;
+    uint64_t refused[LIMITS][2]; /* at a limit of all, of one */
     int64_t start_wall_s;
     bool is_quiet;
 };

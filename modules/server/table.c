@@ -19,6 +19,7 @@ struct lock_table *lock_table_new(lock_wake_fn *wake, void *arg,
     t->arg = arg;
     t->last_token = last_token;
     t->is_whole = true;
+    t->limits = lock_limits_default();
     return t;
 }
 
@@ -42,6 +43,7 @@ void lock_table_free(struct lock_table *t)
         lock_free(t, l);
     }
     tombs_free(t);
+    payers_free(t);
     free(t->heap);
     free(t->changes);
     free(t);
@@ -154,6 +156,7 @@ static void renew(struct lock_table *t, struct lock *l,
     /* Never earlier: a late duplicate with a shorter life changes nothing. */
     if (expires_ms > s->expires_ms)
         s->expires_ms = expires_ms;
+    payer_adopt(t, s);
     queue_leave(t, l, q);
     t->counts.refreshes++;
     ret->result = LOCK_RENEWED;

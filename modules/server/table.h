@@ -19,6 +19,8 @@
 #define LOCK_SHARES_MAX     65536   /* shares of one holding */
 #define LOCK_WAITERS_MAX    16384   /* waiting requests and kept places, all */
 #define LOCK_TOMBS_MAX      1000000 /* about 250 bytes each */
+#define LOCK_HELD_MAX       1000000 /* shares of all holdings */
+#define LOCK_PAYER_MAX      300     /* bytes of a payer's name */
 #define LOCK_OFFER_MS       5000    /* to confirm an offer */
 #define LOCK_PLACE_MS       5000    /* a place without a request */
 #define LOCK_TOMB_EXTRA_S   60 /* a released share is remembered s + this */
@@ -85,11 +87,38 @@ struct lock_change {
 /* A request that waited is answered. `conn` is no longer known after it. */
 typedef void lock_wake_fn(void *arg, void *conn, const struct lock_answer *a);
 
+/* What can be used up, by one client and by all of them. */
+enum lock_limit {
+    LOCK_LIMIT_WAITERS,  /* waiting requests and kept places */
+    LOCK_LIMIT_HELD,     /* shares of holdings */
+    LOCK_LIMIT_RELEASED, /* released shares that are remembered */
+    LOCK_LIMITS
+};
+struct lock_limits {
+    size_t all[LOCK_LIMITS], each[LOCK_LIMITS];
+};
+/* LOCK_..._MAX in all, and half of it for each. */
+struct lock_limits lock_limits_default(void);
+
 struct lock_table;
 
 struct lock_table *lock_table_new(lock_wake_fn *wake, void *arg,
                                   uint64_t last_token);
 void lock_table_free(struct lock_table *t);
+
+/* Instead of lock_limits_default. Nothing that is there ends by it. */
+void lock_set_limits(struct lock_table *t, const struct lock_limits *limits);
+
+/* From now on requests are those of `payer`, whose use is counted together;
+ * NULL: of nobody, as while loading. false: no memory, nobody's then. */
+bool lock_charge(struct lock_table *t, const char *payer);
+/* Why LOCK_BUSY was said since lock_charge: a limit, of the payer's own or of
+ * all together; LOCK_LIMITS: another reason. */
+struct lock_refusal {
+    enum lock_limit limit;
+    bool is_own;
+};
+struct lock_refusal lock_refusal(const struct lock_table *t);
 
 /*
  * Take, refresh or wait. A row with a new token, a share that is new or a

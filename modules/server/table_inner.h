@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * table_inner.h - what the files of the lock table share: table.c (the rules),
- * table_share.c, table_tomb.c, table_queue.c, table_time.c, table_view.c. For
- * nobody else.
+ * table_share.c, table_tomb.c, table_queue.c, table_payer.c, table_time.c,
+ * table_view.c. For nobody else.
  */
 #ifndef SERVER_TABLE_INNER_H
 #define SERVER_TABLE_INNER_H
@@ -19,6 +19,13 @@
 
 #define HEAP_NONE SIZE_MAX
 
+/* Whom what is used is charged to. */
+struct payer {
+    char name[LOCK_PAYER_MAX + 1];
+    size_t used[LOCK_LIMITS];
+    UT_hash_handle hh;
+};
+
 struct client {
     uint8_t id[JUSTALOCK_CLIENT_MAX];
     size_t len;
@@ -33,6 +40,7 @@ struct share {
     struct share_key key;
     unsigned life_s;
     int64_t expires_ms;
+    struct payer *payer;       /* NULL: nobody's as yet */
     struct share *prev, *next; /* of the same lock */
     UT_hash_handle hh;         /* all, by key */
 };
@@ -49,6 +57,7 @@ struct tomb {
     struct tomb_key key;
     unsigned life_s;
     int64_t until_ms;
+    struct payer *payer;
     struct tomb *prev, *next; /* of the same slot of the wheel */
     UT_hash_handle hh;        /* all, by key */
 };
@@ -58,6 +67,7 @@ struct tomb {
 struct waiter {
     struct client client;
     char share[LOCK_SHARE_MAX + 1];
+    struct payer *payer;
     void *conn;       /* NULL: between two polls, or gone */
     bool is_gone;     /* its connection ended without an answer */
     bool is_poller;   /* it never waits, it asks again and again */
@@ -95,6 +105,10 @@ struct lock_table {
     size_t heap_len, heap_cap;
     uint64_t last_token;
     size_t held, waiters, offers_open;
+    struct payer *payers, *payer; /* payer: whose request it is now, or NULL */
+    struct lock_limits limits;
+    size_t used[LOCK_LIMITS];
+    struct lock_refusal refusal;
     struct lock_change *changes;
     size_t changes_len, changes_cap;
     bool is_whole;
@@ -130,6 +144,17 @@ bool tomb_put(struct lock_table *t, const struct lock_request *q,
               unsigned life_s, int64_t now_ms);
 void tombs_expire(struct lock_table *t, int64_t now_ms);
 void tombs_free(struct lock_table *t);
+
+/* table_payer.c */
+/* May one more be used? Else lock_refusal says why not. */
+bool payer_may(struct lock_table *t, enum lock_limit limit);
+/* One more is; whose it is. */
+struct payer *payer_charge(struct lock_table *t, enum lock_limit limit);
+void payer_release(struct lock_table *t, enum lock_limit limit,
+                   struct payer *p);
+/* A share that was loaded is refreshed: it is that payer's. */
+void payer_adopt(struct lock_table *t, struct share *s);
+void payers_free(struct lock_table *t);
 
 /* table_time.c */
 bool heap_reserve(struct lock_table *t);

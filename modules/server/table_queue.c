@@ -24,15 +24,25 @@ static struct waiter *find(struct waiter *list, const struct lock_request *q)
     return NULL;
 }
 
-static struct waiter *waiter_new(const struct lock_request *q)
+static struct waiter *waiter_new(struct lock_table *t,
+                                 const struct lock_request *q)
 {
-    struct waiter *w = calloc(1, sizeof(*w));
+    struct waiter *w = NULL;
 
+    if (payer_may(t, LOCK_LIMIT_WAITERS))
+        w = calloc(1, sizeof(*w));
     if (w == NULL)
         return NULL;
+    w->payer = payer_charge(t, LOCK_LIMIT_WAITERS);
     set_client(&w->client, q);
     memcpy(w->share, q->share, sizeof(w->share));
     return w;
+}
+
+static void waiter_free(struct lock_table *t, struct waiter *w)
+{
+    payer_release(t, LOCK_LIMIT_WAITERS, w->payer);
+    free(w);
 }
 
 static void waiter_append(struct lock_table *t, struct lock *l,
@@ -47,14 +57,15 @@ static void waiter_remove(struct lock_table *t, struct lock *l,
 {
     DL_DELETE(l->waiters, w);
     t->waiters--;
-    free(w);
+    waiter_free(t, w);
 }
 
-static void poller_remove(struct lock *l, struct waiter *p)
+static void poller_remove(struct lock_table *t, struct lock *l,
+                          struct waiter *p)
 {
     DL_DELETE(l->pollers, p);
     l->pollers_len--;
-    free(p);
+    waiter_free(t, p);
 }
 
 void queue_free(struct lock_table *t, struct lock *l)
@@ -62,7 +73,7 @@ void queue_free(struct lock_table *t, struct lock *l)
     while (l->waiters != NULL)
         waiter_remove(t, l, l->waiters);
     while (l->pollers != NULL)
-        poller_remove(l, l->pollers);
+        poller_remove(t, l, l->pollers);
 }
 
 /* Answer the request of w, if one waits. */
@@ -173,14 +184,15 @@ void queue_enter(struct lock_table *t, struct lock *l,
     struct waiter *p = find(l->pollers, q);
 
     if (w == NULL) {
-        if (t->waiters >= LOCK_WAITERS_MAX || (w = waiter_new(q)) == NULL) {
+        w = waiter_new(t, q);
+        if (w == NULL) {
             ret->result = LOCK_BUSY;
             return;
         }
         waiter_append(t, l, w);
     }
     if (p != NULL)
-        poller_remove(l, p);
+        poller_remove(t, l, p);
     wake(t, l, w, LOCK_CONFLICT); /* an older request of the same share */
     w->conn = q->conn;
     w->is_gone = w->is_poller = false;
@@ -192,14 +204,14 @@ void queue_enter(struct lock_table *t, struct lock *l,
 }
 
 /* Make room by those that have stopped asking. */
-static void pollers_expire(struct lock *l, int64_t now_ms)
+static void pollers_expire(struct lock_table *t, struct lock *l, int64_t now_ms)
 {
     struct waiter *p, *tmp;
 
     DL_FOREACH_SAFE(l->pollers, p, tmp)
     {
         if (p->until_ms <= now_ms)
-            poller_remove(l, p);
+            poller_remove(t, l, p);
     }
 }
 
@@ -213,12 +225,13 @@ void queue_refused(struct lock_table *t, struct lock *l,
             p->until_ms = now_ms + LOCK_PLACE_MS;
         return;
     }
-    pollers_expire(l, now_ms);
+    pollers_expire(t, l, now_ms);
     p = find(l->pollers, q);
     if (p == NULL) {
         /* With nobody in the queue, luck is as good for it as for others. */
         if ((l->waiters == NULL && l->offer_until_ms == 0) ||
-            l->pollers_len >= LOCK_POLLERS_MAX || (p = waiter_new(q)) == NULL)
+            l->pollers_len >= LOCK_POLLERS_MAX ||
+            (p = waiter_new(t, q)) == NULL)
             return;
         p->is_poller = true;
         p->since_ms = now_ms;
@@ -226,8 +239,7 @@ void queue_refused(struct lock_table *t, struct lock *l,
         l->pollers_len++;
     }
     p->until_ms = now_ms + LOCK_PLACE_MS;
-    if (now_ms - p->since_ms < LOCK_PATIENCE_MS ||
-        t->waiters >= LOCK_WAITERS_MAX)
+    if (now_ms - p->since_ms < LOCK_PATIENCE_MS)
         return;
     DL_DELETE(l->pollers, p);
     l->pollers_len--;
@@ -242,7 +254,7 @@ void queue_leave(struct lock_table *t, struct lock *l,
     struct waiter *p = find(l->pollers, q);
 
     if (p != NULL)
-        poller_remove(l, p);
+        poller_remove(t, l, p);
     if (w == NULL)
         return;
     wake(t, l, w, LOCK_CONFLICT);

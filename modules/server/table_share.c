@@ -27,8 +27,10 @@ struct share *share_find(const struct lock_table *t, const struct lock *l,
 
 struct share *share_add(struct lock_table *t, struct lock *l, const char *name)
 {
-    struct share *s = calloc(1, sizeof(*s));
+    struct share *s = NULL;
 
+    if (payer_may(t, LOCK_LIMIT_HELD))
+        s = calloc(1, sizeof(*s));
     if (s == NULL)
         return NULL;
     set_key(&s->key, l, name);
@@ -37,6 +39,7 @@ struct share *share_add(struct lock_table *t, struct lock *l, const char *name)
         free(s);
         return NULL;
     }
+    s->payer = payer_charge(t, LOCK_LIMIT_HELD);
     DL_APPEND(l->shares, s);
     l->shares_len++;
     return s;
@@ -47,6 +50,7 @@ void share_remove(struct lock_table *t, struct lock *l, struct share *s)
     HASH_DEL(t->shares, s);
     DL_DELETE(l->shares, s);
     l->shares_len--;
+    payer_release(t, LOCK_LIMIT_HELD, s->payer);
     free(s);
 }
 

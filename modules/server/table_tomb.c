@@ -59,7 +59,7 @@ static struct tomb *add(struct lock_table *t, const struct lock_request *q,
 {
     struct tomb *b;
 
-    if (HASH_COUNT(t->tombs) >= LOCK_TOMBS_MAX)
+    if (!payer_may(t, LOCK_LIMIT_RELEASED))
         return NULL;
     if (t->wheel == NULL) {
         t->wheel = calloc((size_t)WHEEL_SLOTS, sizeof(struct tomb *));
@@ -76,6 +76,7 @@ static struct tomb *add(struct lock_table *t, const struct lock_request *q,
         free(b);
         return NULL;
     }
+    b->payer = payer_charge(t, LOCK_LIMIT_RELEASED);
     return b;
 }
 
@@ -135,6 +136,7 @@ void tombs_expire(struct lock_table *t, int64_t now_ms)
             change(t, LOCK_DROP_TOMB, b);
             DL_DELETE(*slot, b);
             HASH_DEL(t->tombs, b);
+            payer_release(t, LOCK_LIMIT_RELEASED, b->payer);
             free(b);
         }
     }

@@ -88,6 +88,7 @@ static void start(void)
     require(l.fd >= 0 &&
             bind(l.fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
             listen(l.fd, 64) == 0);
+    require(limits_finish(&o.limits, 1000, &err) == JUSTALOCK_OK);
     if (server_new(&o, &l, 1, &server, &err) != JUSTALOCK_OK) {
         fprintf(stderr, "%s\n", err.text);
         abort();

@@ -235,7 +235,7 @@ is "every answer says what the server can" "$(for p in / /v1/locks /nope; do
 done | sort -u)" "Justalock-Features: wait release token holder share"
 is "metrics: grants" "$(metric grants_total)" 24
 like "metrics: each line has its form" \
-    "$(web http://x/metrics | grep -cvE '^(# (HELP|TYPE) justalock_[a-z_]+ .*|justalock_[a-z_]+(\{method="[A-Za-z]+",code="[0-9]+"\})? [0-9.]+)$')" '^0$'
+    "$(web http://x/metrics | grep -cvE '^(# (HELP|TYPE) justalock_[a-z_]+ .*|justalock_[a-z_]+(\{method="[A-Za-z]+",code="[0-9]+"\}|\{limit="[a-z-]+"\})? [0-9.]+)$')" '^0$'
 
 # ---- breaking a lock ----------------------------------------------------------------
 broke() { web -o "$T/null" -w '%{http_code}' "$@"; }
