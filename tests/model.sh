@@ -3,10 +3,12 @@
 #
 # The lease protocol as a model: spin looks at every state that it can reach.
 # Without a bug nothing may be found, and no line of the model be left out;
-# each planted bug must be found. tests/model/lease.pml says what is modelled.
+# each planted bug must be found. tests/model/lease.pml says what is modelled,
+# tests/model/leader.pml that of several servers.
 
 . tests/lib/tap.sh
-model=$(cd tests/model && pwd)/lease.pml
+models=$(cd tests/model && pwd)
+model=lease
 W=$(mktemp -d "${TMPDIR:-/tmp}/justalock-model.XXXXXX") || exit 1
 trap 'rm -rf "$W"' EXIT
 trap 'exit 143' INT TERM
@@ -21,7 +23,7 @@ search() { # NAME -O LEVEL [-DDEFINE...]: what spin finds goes to $W/NAME/out
     mkdir "$W/$1" && cd "$W/$1" || return 1
     level=$2
     shift 2
-    spin -a "$@" "$model" >spin.out 2>&1 || return 1
+    spin -a "$@" "$models/$model.pml" >spin.out 2>&1 || return 1
     ${CC:-cc} "$level" -w -DSAFETY -DNOREDUCE -o pan pan.c || return 1
     ./pan -m2000000 -w23 >out 2>&1
 }
@@ -63,6 +65,22 @@ bug " !(tomb[s])" tombs -DBUG_no_tombstones \
 bug " !(prompt[s])" late "-DBASE -DBUG_release_after_expiry" \
     "a soft release after the end takes the lock"
 
+model=leader
+(search leaders -O1) || true
+two=" !((work&&(stored==2)))"
+bug "$two" memory -DBUG_answer_from_memory \
+    "a server that was deposed answers from memory"
+bug "$two" extra -DBUG_no_extra \
+    "a successor counts no longer than the lease"
+bug "$two" proof -DBUG_proof_from_answer \
+    "the proof of leading is counted from its answer"
+bug "$two" keepalive -DBUG_keepalive_proves "a keepalive is taken for a proof"
+bug "$two" unguarded -DBUG_unguarded "a transaction that is not guarded"
+bug "$two" loads -DBUG_load_first "a successor loads, then makes its key"
+bug "(stored!=1)" epoch -DBUG_lower_epoch \
+    "a lower epoch is believed: a held lock is given up"
+model=lease
+
 (search base -O1 -DBASE) || true
 wait "$extended"
 ok "no bug, base service: nothing is found in $(number base 'states, stored') states" \
@@ -71,4 +89,8 @@ ok "no bug, our server: nothing is found in $(number clean 'states, stored') sta
     is_clean clean
 is "and every line of the model was reached" \
     "$(grep ', state ' "$W/clean/out" | grep -v -e '-end-')" ""
+ok "no bug, several servers: nothing is found in $(number leaders 'states, stored') states" \
+    is_clean leaders
+is "and every line of that model was reached" \
+    "$(grep ', state ' "$W/leaders/out" | grep -v -e '-end-')" ""
 tap_done
