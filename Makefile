@@ -301,7 +301,7 @@ check-asan: all
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
 
-# ---- bench: BENCH="run handover server etcd agent pam slurm", or some of them ----
+# ---- bench: BENCH="run handover server flood etcd agent pam slurm", or some of them ----
 
 BENCHES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))
 BENCH_LDFLAGS_stamp := -static
@@ -316,7 +316,7 @@ $(BENCHES): $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o
 bench:
 	packaging/deps bench
 	$(MAKE) bench-run
-bench-run: all $(BENCHES)
+bench-run: all $(BENCHES) $(B)/tests/server/flood
 	B=$(B) tests/bench/bench.sh $(BENCH)
 
 # ---- faults: minutes of them, and the figures; SECONDS= SEED= -----------------

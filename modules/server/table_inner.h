@@ -62,17 +62,24 @@ struct tomb {
     UT_hash_handle hh;        /* all, by key */
 };
 
+struct waiter_key {
+    const struct lock *lock;
+    struct client client;
+    bool is_place;                  /* not one of lock.pollers */
+    char share[LOCK_SHARE_MAX + 1]; /* zeros behind it, padding too: hashed */
+};
+
 /* A place in the queue: with a request that waits, or kept for its return.
  * Or a client that polls, while it has no place yet (lock.pollers). */
 struct waiter {
-    struct client client;
-    char share[LOCK_SHARE_MAX + 1];
     struct payer *payer;
     void *conn;       /* NULL: between two polls, or gone */
     bool is_gone;     /* its connection ended without an answer */
     bool is_poller;   /* it never waits, it asks again and again */
     int64_t until_ms; /* conn: answer 409 then; else: the place is lost */
     int64_t since_ms; /* of a poller: its first refusal without a pause */
+    struct waiter_key key;
+    UT_hash_handle hh; /* all, by key */
     struct waiter *prev, *next;
 };
 
@@ -106,6 +113,7 @@ struct lock_table {
     uint64_t last_token;
     size_t held, waiters, offers_open;
     struct payer *payers, *payer; /* payer: whose request it is now, or NULL */
+    struct waiter *waiting;       /* places and pollers of all locks */
     struct lock_limits limits;
     size_t used[LOCK_LIMITS];
     struct lock_refusal refusal;

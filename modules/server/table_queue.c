@@ -11,21 +11,35 @@
 
 static bool is_of(const struct waiter *w, const struct client *c)
 {
-    return w->client.len == c->len && memcmp(w->client.id, c->id, c->len) == 0;
+    return w->key.client.len == c->len &&
+           memcmp(w->key.client.id, c->id, c->len) == 0;
 }
 
-static struct waiter *find(struct waiter *list, const struct lock_request *q)
+static void set_key(struct waiter_key *k, const struct lock *l,
+                    const struct lock_request *q, bool is_place)
 {
+    memset(k, 0, sizeof(*k));
+    k->lock = l;
+    k->is_place = is_place;
+    set_client(&k->client, q);
+    memcpy(k->share, q->share, strnlen(q->share, LOCK_SHARE_MAX));
+}
+
+static struct waiter *find(const struct lock_table *t, const struct lock *l,
+                           const struct lock_request *q, bool is_place)
+{
+    struct waiter_key key;
     struct waiter *w;
 
-    DL_FOREACH (list, w)
-        if (same_client(&w->client, q) && strcmp(w->share, q->share) == 0)
-            return w;
-    return NULL;
+    if ((is_place ? l->waiters : l->pollers) == NULL)
+        return NULL;
+    set_key(&key, l, q, is_place);
+    HASH_FIND(hh, t->waiting, &key, sizeof(key), w);
+    return w;
 }
 
-static struct waiter *waiter_new(struct lock_table *t,
-                                 const struct lock_request *q)
+static struct waiter *waiter_new(struct lock_table *t, const struct lock *l,
+                                 const struct lock_request *q, bool is_place)
 {
     struct waiter *w = NULL;
 
@@ -33,14 +47,19 @@ static struct waiter *waiter_new(struct lock_table *t,
         w = calloc(1, sizeof(*w));
     if (w == NULL)
         return NULL;
+    set_key(&w->key, l, q, is_place);
+    HASH_ADD(hh, t->waiting, key, sizeof(w->key), w);
+    if (w->hh.tbl == NULL) {
+        free(w);
+        return NULL;
+    }
     w->payer = payer_charge(t, LOCK_LIMIT_WAITERS);
-    set_client(&w->client, q);
-    memcpy(w->share, q->share, sizeof(w->share));
     return w;
 }
 
 static void waiter_free(struct lock_table *t, struct waiter *w)
 {
+    HASH_DEL(t->waiting, w);
     payer_release(t, LOCK_LIMIT_WAITERS, w->payer);
     free(w);
 }
@@ -113,7 +132,7 @@ bool queue_is_turn(const struct lock *l, const struct lock_request *q)
 
     if (l->offer_until_ms != 0)
         return same_client(&l->offered, q);
-    return first == NULL || same_client(&first->client, q);
+    return first == NULL || same_client(&first->key.client, q);
 }
 
 /* ---- offers ---- */
@@ -152,7 +171,7 @@ void queue_pass_on(struct lock_table *t, struct lock *l, int64_t now_ms)
      * place ends; one whose connection is gone is passed over. */
     if (first == NULL || first->conn == NULL)
         return;
-    l->offered = first->client;
+    l->offered = first->key.client;
     l->offer_until_ms = now_ms + LOCK_OFFER_MS;
     heap_place(t, l, l->offer_until_ms);
     t->counts.offers++;
@@ -167,7 +186,7 @@ void queue_withdraw(struct lock_table *t, struct lock *l,
 
     if (l->offer_until_ms != 0 && same_client(&l->offered, q)) {
         DL_FOREACH (l->waiters, w)
-            if (same_client(&w->client, q))
+            if (same_client(&w->key.client, q))
                 return; /* another share of it may still confirm */
         queue_end_offer(t, l);
     }
@@ -180,11 +199,11 @@ void queue_enter(struct lock_table *t, struct lock *l,
                  const struct lock_request *q, int64_t now_ms,
                  struct lock_answer *ret)
 {
-    struct waiter *w = find(l->waiters, q);
-    struct waiter *p = find(l->pollers, q);
+    struct waiter *w = find(t, l, q, true);
+    struct waiter *p = find(t, l, q, false);
 
     if (w == NULL) {
-        w = waiter_new(t, q);
+        w = waiter_new(t, l, q, true);
         if (w == NULL) {
             ret->result = LOCK_BUSY;
             return;
@@ -218,7 +237,7 @@ static void pollers_expire(struct lock_table *t, struct lock *l, int64_t now_ms)
 void queue_refused(struct lock_table *t, struct lock *l,
                    const struct lock_request *q, int64_t now_ms)
 {
-    struct waiter *p = find(l->waiters, q);
+    struct waiter *p = find(t, l, q, true), *place;
 
     if (p != NULL) {
         if (p->is_poller)
@@ -226,12 +245,12 @@ void queue_refused(struct lock_table *t, struct lock *l,
         return;
     }
     pollers_expire(t, l, now_ms);
-    p = find(l->pollers, q);
+    p = find(t, l, q, false);
     if (p == NULL) {
         /* With nobody in the queue, luck is as good for it as for others. */
         if ((l->waiters == NULL && l->offer_until_ms == 0) ||
             l->pollers_len >= LOCK_POLLERS_MAX ||
-            (p = waiter_new(t, q)) == NULL)
+            (p = waiter_new(t, l, q, false)) == NULL)
             return;
         p->is_poller = true;
         p->since_ms = now_ms;
@@ -241,17 +260,21 @@ void queue_refused(struct lock_table *t, struct lock *l,
     p->until_ms = now_ms + LOCK_PLACE_MS;
     if (now_ms - p->since_ms < LOCK_PATIENCE_MS)
         return;
-    DL_DELETE(l->pollers, p);
-    l->pollers_len--;
-    waiter_append(t, l, p);
-    heap_place(t, l, p->until_ms);
+    poller_remove(t, l, p); /* which makes room for it */
+    place = waiter_new(t, l, q, true);
+    if (place == NULL)
+        return;
+    place->is_poller = true;
+    place->until_ms = now_ms + LOCK_PLACE_MS;
+    waiter_append(t, l, place);
+    heap_place(t, l, place->until_ms);
 }
 
 void queue_leave(struct lock_table *t, struct lock *l,
                  const struct lock_request *q)
 {
-    struct waiter *w = find(l->waiters, q);
-    struct waiter *p = find(l->pollers, q);
+    struct waiter *w = find(t, l, q, true);
+    struct waiter *p = find(t, l, q, false);
 
     if (p != NULL)
         poller_remove(t, l, p);

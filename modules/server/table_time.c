@@ -84,14 +84,6 @@ void heap_place(struct lock_table *t, struct lock *l, int64_t when_ms)
 
 /* ---- time ---- */
 
-void lock_expire(struct lock_table *t, struct lock *l, int64_t now_ms)
-{
-    if (l->heap_at == HEAP_NONE || l->next_ms > now_ms)
-        return;
-    shares_expire(t, l, now_ms);
-    queue_expire(t, l, now_ms);
-}
-
 static int64_t sooner(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -112,18 +104,28 @@ static int64_t next_of(const struct lock *l)
     return next;
 }
 
+void lock_expire(struct lock_table *t, struct lock *l, int64_t now_ms)
+{
+    int64_t next;
+
+    if (l->heap_at == HEAP_NONE || l->next_ms > now_ms)
+        return;
+    shares_expire(t, l, now_ms);
+    queue_expire(t, l, now_ms);
+    /* Not for the next request of the same moment again. */
+    next = next_of(l);
+    heap_remove(t, l);
+    if (next != INT64_MAX)
+        heap_place(t, l, next);
+}
+
 int64_t lock_run(struct lock_table *t, int64_t now_ms)
 {
     tombs_expire(t, now_ms);
     while (t->heap_len > 0 && t->heap[0]->next_ms <= now_ms) {
         struct lock *l = t->heap[0];
-        int64_t next;
 
         lock_expire(t, l, now_ms);
-        next = next_of(l);
-        heap_remove(t, l);
-        if (next != INT64_MAX)
-            heap_place(t, l, next);
         lock_tidy(t, l);
     }
     return t->heap_len > 0 ? t->heap[0]->next_ms : INT64_MAX;

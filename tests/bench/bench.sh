@@ -3,7 +3,7 @@
 #
 # make bench: what justalock costs beside its peers, as ratios in one run.
 #
-#   tests/bench/bench.sh [PART...]    run handover server etcd agent pam slurm
+#   tests/bench/bench.sh [PART...]    run handover server flood etcd agent pam slurm
 #
 # Every value is a median over rounds; in a round, ours and the peer's run in
 # turn, and a ratio is one of the same round, so that what else the machine
@@ -22,7 +22,7 @@ SECONDS_EACH=${SECONDS_EACH:-1}
 WINDOW=${WINDOW:-40}
 PATH=$PATH:/usr/sbin:/sbin
 J=$B/bin/justalock
-[ $# -gt 0 ] || set -- run handover server etcd agent pam slurm
+[ $# -gt 0 ] || set -- run handover server flood etcd agent pam slurm
 
 if [ -z "${BENCH_PRIVATE:-}" ]; then
     dir=$(mktemp -d "$B/bench.XXXXXX") || exit 1
@@ -377,6 +377,60 @@ part_etcd() {
         of_chains "handover on etcd, $waiters waiters" shared "etcdctl lock" members "-"
         of_chains "handover on etcd, $waiters waiters" shared "the same on SQLite" alone "-"
     done
+}
+
+# ---- floods, and another client ---------------------------------------------------------
+
+# Of one that refreshes a lock over the unix socket, and takes and gives back
+# another one on a new connection each time: what that costs beside a flood
+# from loopback, which is another client with the usual limits.
+beside() { # TEXT KIND N [LOCKS]
+    text=$1
+    if [ $# -gt 1 ]; then
+        shift
+        "$F" 7173 "$1" "$2" 300 ${3:+"$3"} >"$dir/flood.out" 2>&1 &
+        flood=$!
+        sleep 5 # all of it is there
+    fi
+    "$F" "$dir/flood.sock" probe $((ROUNDS * 100)) 0 >"$dir/probe" || return 1
+    [ -z "${flood:-}" ] || { kill "$flood" && wait "$flood"; } 2>/dev/null
+    flood=
+    sed -n 's/^other //p' "$dir/probe" | grep -qx 0 || {
+        say "flood: $text: not all were served"
+        cat "$dir/probe" >&2
+    }
+    [ -e "$dir/probe0" ] || cp "$dir/probe" "$dir/probe0"
+    for what in refresh grant; do
+        # shellcheck disable=SC2046
+        set -- $(awk -v w=$what '$1 == w { print $2, $3 }' "$dir/probe" "$dir/probe0")
+        row "a $what beside $text" "median $1 ms, worst $2 ms" \
+            "beside nothing: $3 ms, $4 ms" \
+            "$(awk -v a="$1" -v b="$3" 'BEGIN { printf "%.3g", a / b }')" \
+            "served; $(sed -n 's/^other //p' "$dir/probe") refused"
+    done
+}
+part_flood() {
+    F=$B/tests/server/flood
+    "$B/bin/justalock-server" --listen 127.0.0.1:7173 \
+        --listen "unix:$dir/flood.sock" --state "$dir/flood" \
+        >"$dir/flood.log" 2>&1 &
+    flood_server=$!
+    wait_for 10 test -S "$dir/flood.sock" || return 1
+    say "floods: 9 of them"
+    beside nothing &&
+        beside "20000 silent connections" silent 20000 &&
+        beside "5000 that send a byte each 200 ms" slow 5000 &&
+        beside "256 that send heads of 64 KiB" heads 256 &&
+        beside "10000 waiters for 100 locks" wait 10000 100 &&
+        beside "10000 waiters for one lock" wait 10000 1 &&
+        beside "64 that take lock after lock" take 64 &&
+        beside "64 that release what was never held" give 64
+    flood_rc=$?
+    row "the server that lived through that, memory" \
+        "$(awk '/^VmHWM/ { print int($2 / 1024) }' "/proc/$flood_server/status") MB" "-" "-" "-"
+    kill $flood_server && wait $flood_server
+    grep 'limit: ' "$dir/flood.log" >&2
+    return $flood_rc
 }
 
 # ---- 5: a thousand locks in an agent ---------------------------------------------------
