@@ -231,6 +231,8 @@ $(B)/fuzz_slurm_socket: $(call objs,modules/slurm/spank_wait)
 $(B)/fuzz_request: $(server_objs) $(call objs,$(addprefix common/,$(TRANSFER)))
 # An input would cost a write of the log's room.
 $(B)/fuzz_server_state: $(filter-out %/store_sqlite_log.o,$(server_objs)) $(call objs,$(addprefix common/,$(TRANSFER)))
+$(B)/fuzz_etcd: $(call objs,$(addprefix modules/server/,$(filter etcd store store_etcd% store_sqlite% store_folder table%,$(SERVER))))
+FUZZ_LDFLAGS_etcd := $(SQLITE_L)
 FUZZ_LDFLAGS_pam_socket := -Wl,--wrap=agent_connect
 FUZZ_LDFLAGS_request := $(CURL_L) $(MHD_L) $(SQLITE_L)
 FUZZ_LDFLAGS_server_state := $(CURL_L) $(MHD_L) $(SQLITE_L)

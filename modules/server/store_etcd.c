@@ -188,6 +188,10 @@ static enum justalock_status txn_send(struct etcd_store *s, struct buf *b,
     (void)json_object_object_get_ex(json, "header", &header);
     *ret_revision = etcd_number(header, "revision");
     json_object_put(json);
+    /* It names who leads: done or not, nobody can tell. */
+    if (*ret_succeeded && *ret_revision <= 0)
+        return error_set(err, JUSTALOCK_PROTO,
+                         "etcd: a transaction without a revision");
     return JUSTALOCK_OK;
 }
 

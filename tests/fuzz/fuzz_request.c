@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "../../modules/server/http.h"
+#include "folder.h"
 
 #define CHECK_EVERY 64
 #define SILENCE_MS  4 /* it has said what it has to say */
@@ -80,7 +81,7 @@ static void start(void)
     (void)sigaddset(&set, SIGHUP);
     (void)sigaddset(&set, SIGPIPE);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-    require(mkdtemp(folder) != NULL);
+    folder_make(folder);
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket",
                    folder);
     (void)snprintf(dir, sizeof(dir), "%s/s", folder);

@@ -14,6 +14,7 @@
 
 #include "../../modules/server/store.h"
 #include "../../modules/server/store_sqlite.h"
+#include "folder.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -99,7 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct store *s = NULL;
 
     if (dir_fd < 0) {
-        require(mkdtemp(folder) != NULL);
+        folder_make(folder);
         dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         require(dir_fd >= 0);
         (void)atexit(done);
