@@ -234,7 +234,7 @@ $(B)/fuzz_server_state: $(filter-out %/store_sqlite_log.o,$(server_objs)) $(call
 $(B)/fuzz_etcd: $(call objs,$(addprefix modules/server/,$(filter etcd store store_etcd% store_sqlite% store_folder table%,$(SERVER))))
 FUZZ_LDFLAGS_etcd := $(SQLITE_L)
 FUZZ_LDFLAGS_pam_socket := -Wl,--wrap=agent_connect
-FUZZ_LDFLAGS_request := $(CURL_L) $(MHD_L) $(SQLITE_L)
+FUZZ_LDFLAGS_request := -Wl,--wrap=epoll_wait $(CURL_L) $(MHD_L) $(SQLITE_L)
 FUZZ_LDFLAGS_server_state := $(CURL_L) $(MHD_L) $(SQLITE_L)
 
 .PHONY: fuzz fuzz-programs check-fuzz

@@ -14,16 +14,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
+
+#include <linux/sockios.h>
 
 #include "../../modules/server/http.h"
 #include "folder.h"
 
 #define CHECK_EVERY 64
-#define SILENCE_MS  4 /* it has said what it has to say */
+#define LOST_MS     100 /* it sleeps, and has not read what it was sent */
 #define SERVE_MS    20000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -32,6 +37,9 @@ static char folder[] = "/dev/shm/justalock-fuzz.XXXXXX";
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static struct server *server;
 static pthread_t thread;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t slept;
+static bool is_asleep; /* the server, until something comes */
 
 static void require(bool holds)
 {
@@ -73,8 +81,12 @@ static void start(void)
     static char dir[64]; /* the server keeps these three */
     static struct server_options o = {.state = dir};
     static struct listener l;
+    pthread_condattr_t attr;
     sigset_t set;
 
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&slept, &attr);
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
@@ -105,6 +117,53 @@ static int call(void)
     require(fd >= 0 &&
             connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
     return fd;
+}
+
+/* ---- when the server has nothing more to do ---- */
+
+int __real_epoll_wait(int fd, struct epoll_event *events, int max, int ms);
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int ms);
+
+/* The server's loop comes through here, libmicrohttpd does not. */
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int ms)
+{
+    int n = __real_epoll_wait(fd, events, max, 0);
+
+    if (n != 0 || ms == 0)
+        return n;
+    (void)pthread_mutex_lock(&mutex);
+    is_asleep = true;
+    (void)pthread_cond_signal(&slept);
+    (void)pthread_mutex_unlock(&mutex);
+    n = __real_epoll_wait(fd, events, max, ms);
+    (void)pthread_mutex_lock(&mutex);
+    is_asleep = false;
+    (void)pthread_mutex_unlock(&mutex);
+    return n;
+}
+
+/* It has read all that fd sent, or ended it, and sleeps again. */
+static void until_done(int fd)
+{
+    struct timespec end;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_nsec += LOST_MS * 1000000L;
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    (void)pthread_mutex_lock(&mutex);
+    for (;;) {
+        struct pollfd p = {.fd = fd};
+        int unread = 0;
+
+        (void)ioctl(fd, SIOCOUTQ, &unread);
+        (void)poll(&p, 1, 0);
+        if (is_asleep && (unread == 0 || (p.revents & POLLHUP) != 0))
+            break;
+        if (pthread_cond_timedwait(&slept, &mutex, &end) != 0)
+            break;
+    }
+    (void)pthread_mutex_unlock(&mutex);
 }
 
 /* Up to its end or a silence; returns the bytes, the first few in ret. */
@@ -159,7 +218,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size -= (size_t)n;
     }
     (void)shutdown(fd, SHUT_WR);
-    len = hear(fd, SILENCE_MS, said, sizeof(said));
+    until_done(fd);
+    len = hear(fd, 0, said, sizeof(said));
     require(len == 0 || strncmp(said, "HTTP/1.", len < 7 ? len : 7) == 0);
     (void)close(fd);
     if (++count % CHECK_EVERY == 0)
