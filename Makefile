@@ -223,6 +223,7 @@ endif
 $(B)/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(call objs,common/service common/service_view $(if $(PLAIN),tests/fuzz/main)) $(B)/libcommon.a
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) $(if $(PLAIN),,-fsanitize=fuzzer) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(JSON_L) $(NETTLE_L) $(FUZZ_LDFLAGS_$*)
 $(B)/fuzz_agent_state: $(call objs,modules/agent/record)
+$(B)/fuzz_deadlines: $(call objs,modules/agent/deadlines)
 $(B)/fuzz_access: $(call objs,modules/server/access modules/server/access_read)
 $(B)/fuzz_pam_options: $(call objs,modules/pam/pam_options)
 $(B)/fuzz_pam_socket: $(call objs,modules/pam/pam_session)
