@@ -19,6 +19,7 @@
 
 #define ANSWER_MAX           (8 * 1024 * 1024)
 #define TOKEN_MAX            1024
+#define LEAST_MS             50 /* else the next endpoint is not asked */
 #define CODE_UNAUTHENTICATED 16
 #define CODE_DENIED          7
 
@@ -289,9 +290,18 @@ enum justalock_status etcd_call(struct etcd *e, const char *path,
                                 struct justalock_error *err)
 {
     enum justalock_status st = JUSTALOCK_NET;
+    struct clock_time until = clock_add(clock_now(), limit_ms);
+    /* Who is silent leaves as much time for the next one. */
+    int64_t each_ms = may_repeat && e->places_len > 1 ? limit_ms / 2 : limit_ms;
 
     for (size_t i = 0; i < e->places_len; i++) {
-        st = ask_as(e, path, body, limit_ms, ret_json, err);
+        int64_t left_ms = clock_left_ms(until, clock_now());
+
+        if (i > 0 && left_ms < LEAST_MS)
+            break;
+        if (i > 0 && left_ms < each_ms)
+            each_ms = left_ms;
+        st = ask_as(e, path, body, each_ms, ret_json, err);
         if (st != JUSTALOCK_NET)
             break;
         e->current = (e->current + 1) % e->places_len;

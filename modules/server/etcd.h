@@ -36,8 +36,8 @@ void etcd_free(struct etcd *e);
  * now; what was asked may still have been done. PROTO, DENIED: refused, with
  * etcd's words. The endpoint that answered last is asked first; the next one
  * is asked only where may_repeat, or where nothing can have been received.
- * Blocks up to limit_ms for each endpoint that is asked, and five times as
- * long to log in.
+ * Blocks up to limit_ms in all, whatever is silent; and, to log in, five times
+ * as long for each endpoint.
  */
 enum justalock_status etcd_call(struct etcd *e, const char *path,
                                 const struct buf *body, bool may_repeat,

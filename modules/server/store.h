@@ -70,8 +70,8 @@ enum justalock_status store_load(struct store *s, store_row_fn *fn, void *arg,
 
 /* NULL: this server is the only one. */
 const struct store_shared *store_shared(const struct store *s);
-/* Of a shared one: stay active or become so. Blocks for a second at most for
- * each of etcd's endpoints. Returns when to call it again. */
+/* Of a shared one: stay active or become so. Blocks for a second at most,
+ * where etcd is silent. Returns when to call it again. */
 int64_t store_tick(struct store *s, int64_t now_ms);
 /* Let another server be active. */
 void store_step_down(struct store *s, const char *why);

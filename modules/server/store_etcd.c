@@ -32,6 +32,7 @@
 #define ALIVE_MS     700 /* between keepalives */
 #define AGAIN_MS     100 /* after one that was not answered */
 #define LOOK_MS      200 /* between looks for a leader that is gone */
+#define REVOKE_MS    400 /* for that, where another may follow soon */
 #define RETRY_MS     500 /* after etcd did not answer */
 #define OPS_MAX      100 /* of one transaction; etcd's limit is 128 */
 #define TXN_MAX      (1024 * 1024)
@@ -85,9 +86,9 @@ static enum justalock_status lease_grant(struct etcd_store *s,
     return JUSTALOCK_OK;
 }
 
-/* The key goes with it, at once: the next one need not wait for its end. Where
- * etcd does not answer it is still there, to be ended later. */
+/* The key goes with it, at once; NET: it is still there, to be ended later. */
 static enum justalock_status lease_revoke(struct etcd_store *s,
+                                          int64_t limit_ms,
                                           struct justalock_error *err)
 {
     struct json_object *json;
@@ -98,7 +99,7 @@ static enum justalock_status lease_revoke(struct etcd_store *s,
         return JUSTALOCK_OK;
     buf_init(&b, 256);
     buf_printf(&b, "{\"ID\":\"%" PRId64 "\"}", s->lease);
-    st = etcd_call(s->etcd, "lease/revoke", &b, true, ETCD_CALL_MS, &json, err);
+    st = etcd_call(s->etcd, "lease/revoke", &b, true, limit_ms, &json, err);
     buf_done(&b);
     if (st == JUSTALOCK_OK)
         json_object_put(json);
@@ -377,7 +378,7 @@ static void try_to_lead(struct etcd_store *s)
         trouble(s, &err);
     if (st != JUSTALOCK_OK || !is_ours) {
         s->revision = 0;
-        (void)lease_revoke(s, &err); /* or look() does */
+        (void)lease_revoke(s, REVOKE_MS, &err); /* or look() does */
         return;
     }
     s->trouble[0] = '\0';
@@ -396,7 +397,7 @@ static void look(struct etcd_store *s)
     s->next_ms = clock_raw_ms() + LOOK_MS;
     /* Before anything else: what was sent under our key and not answered cannot
      * be done once it is gone. */
-    st = lease_revoke(s, &err);
+    st = lease_revoke(s, REVOKE_MS, &err);
     if (st == JUSTALOCK_OK)
         st = etcd_get(s->etcd, LEADER, value, sizeof(value), &is_there, NULL,
                       &err);
@@ -461,7 +462,7 @@ static void close_store(struct store *base)
     struct justalock_error err;
 
     if (s->etcd != NULL)
-        (void)lease_revoke(s, &err); /* it ends by itself */
+        (void)lease_revoke(s, ETCD_CALL_MS, &err); /* it ends by itself */
     etcd_free(s->etcd);
     free(s);
 }

@@ -135,9 +135,30 @@ is "key deleted: what was held is refreshed" "$(take "$lead" "$a" c1) $(head_of 
 epoch=$(head_of Justalock-Epoch)
 
 # ---- etcd in trouble -------------------------------------------------------------------
+# Silent, all of it: a server waits for it, but not for each member.
+members="$(member_pid 1) $(member_pid 2) $(member_pid 3)"
+# shellcheck disable=SC2086
+kill -STOP $members
+n=0
+while [ $n -lt 6 ]; do
+    for one in $running; do
+        curl -s -m 10 -o /dev/null -w '%{http_code} %{time_total}\n' "http://127.0.0.1:717$one/healthz" &
+        asked="${asked:-} $!"
+    done
+    # shellcheck disable=SC2086
+    wait $asked
+    asked=
+    n=$((n + 1))
+done >"$T/silent"
+# shellcheck disable=SC2086
+kill -CONT $members
+sort -k 2 -g "$T/silent" | tail -n 1 | sed 's/^/# silent: the longest: /'
+is "silent etcd: each asks the server and is told within 2.6 s" \
+    "$(awk '$1 != 0 && $2 < 2.6' "$T/silent" | wc -l)" "$(wc -l <"$T/silent")"
+refreshed() { one_leads && [ "$(take "$lead" "$a" c1)" = 200 ]; }
+ok "etcd speaks again: refreshed" wait_for 40 refreshed
 kill -KILL "$(member_pid 1)"
 ok "a member lost: it still answers" wait_for 20 one_leads
-refreshed() { one_leads && [ "$(take "$lead" "$a" c1)" = 200 ]; }
 ok "a member lost: refreshed" wait_for 20 refreshed
 kill -KILL "$(member_pid 2)"
 none_leads() {
