@@ -200,9 +200,11 @@ is "TLS: one of each client" "$(over a 1)$(over a 2)$(over b 2)$(over b 3)" 2004
 is "TLS: said with its name" "$(says 'limit: held: 1 are in use, as many as one may: refused: client a')" 1
 # Who is not known stays as silent as who says nothing.
 mkfifo never
+files=$(($(ls /proc/$server/fd | wc -l) + 10))
 for n in 1 2 3 4 5 6 7 8 9 10; do
     timeout 30 openssl s_client -quiet -connect 127.0.0.1:7172 <>never >/dev/null 2>&1 &
 done
+wait_for 10 there # or ours would be one of the ten
 tls_full() { [ "$(over a 1)" = 000 ]; }
 ok "TLS: too many connections of an address are closed" wait_for 10 tls_full
 is "another one is served" "$(ask root /healthz)" 200
