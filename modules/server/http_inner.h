@@ -114,6 +114,7 @@ struct server {
     uint64_t commit_us;     /* the last one took */
     int64_t accept_ms;      /* a connection could not be taken: none before */
     bool is_stopping;
+    struct server_limits limits;
     struct conns conns;
     int64_t silent_ms; /* when one of them has been silent for too long */
     struct limit_said said[LIMITS][2]; /* of all, of one */

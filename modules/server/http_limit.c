@@ -29,7 +29,7 @@ static void say(struct server *s, int limit, bool is_own, const char *who)
     log_warn(
         "limit: %s: %zu are in use, %s: refused: %s, %" PRIu64 " times so far",
         limits_name(limit),
-        is_own ? s->options->limits.each[limit] : s->options->limits.all[limit],
+        is_own ? s->limits.each[limit] : s->limits.all[limit],
         is_own ? "as many as one may" : "as many as may be", who, said->count);
 }
 

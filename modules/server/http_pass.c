@@ -32,7 +32,7 @@ static enum justalock_status load_row(void *arg, const struct lock_row *row,
 struct lock_table *server_new_table(struct server *s, uint64_t last_token)
 {
     struct lock_table *t = lock_table_new(request_woken, s, last_token);
-    struct lock_limits l = limits_of_table(&s->options->limits);
+    struct lock_limits l = limits_of_table(&s->limits);
 
     if (t != NULL)
         lock_set_limits(t, &l);
