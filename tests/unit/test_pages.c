@@ -224,8 +224,8 @@ static void test_metrics(void **state)
 
 static void test_codes(void **state)
 {
-    static const unsigned codes[] = {200, 400, 401, 403, 404,
-                                     405, 409, 413, 503, 500};
+    static const unsigned codes[] = {200, 400, 401, 403, 404, 405,
+                                     409, 413, 429, 503, 500};
 
     (void)state;
     for (unsigned i = 0; i < LENGTH(codes); i++)
