@@ -45,6 +45,9 @@ node_private() { # SCRIPT ARG...
     [ "$(id -u)" = 0 ] || node_skip "needs root"
     unshare --mount --pid --net --uts --fork true 2>/dev/null ||
         node_skip "no private namespaces here"
+    # The server's unit has PrivateUsers=, and in a chroot the kernel makes none.
+    unshare --user true 2>/dev/null ||
+        node_skip "no user namespaces here, as in a chroot"
     node_base || node_skip "no Debian tree: see ${B:-build}/node.log"
     node_dir=$(mktemp -d "${TMPDIR:-/tmp}/justalock-node.XXXXXX") || exit 1
     JUSTALOCK_PRIVATE=$node_dir unshare --mount --pid --net --uts --fork \

@@ -91,6 +91,11 @@ slurm_enter() {
     mkdir -m 755 "$T/etc" "$T/log" "$T/build"
     mount --bind "$B" "$T/build"
     B=$T/build
+    [ -z "${MODULES:-}" ] || {
+        mkdir "$T/modules"
+        mount --bind "$MODULES" "$T/modules"
+        MODULES=$T/modules
+    }
     mkdir -m 1777 "$T/work"
     # A minimal machine may lack /etc/hosts, and where there is no file nothing
     # can be put over it: then all of /etc is a copy.
