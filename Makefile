@@ -73,7 +73,7 @@ NETWORK := $(TRANSFER) service service_view keeper keeper_ask keeper_give keeper
 LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
 LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse urls
 
-SERVER  := http http_lead http_pass http_mhd http_conn http_limit http_request http_head http_access http_answer request_guard limits listen tls access access_read table table_queue table_share table_payer table_time table_tomb table_view store etcd store_etcd store_etcd_rows store_sqlite store_sqlite_open store_sqlite_log store_folder pages
+SERVER  := http http_lead http_pass http_mhd http_conn http_limit http_request http_head http_access http_answer request_guard limits listen tls access access_read table table_load table_queue table_hold table_share table_payer table_time table_tomb table_view store etcd store_etcd store_etcd_rows store_sqlite store_sqlite_open store_sqlite_log store_folder pages
 AGENT   := proc deadlines work work_cgroup record watch_rows agent_argv watch watch_children guard guard_ask guard_command \
            guard_conn guard_hold guard_event guard_job guard_keeper guard_list guard_locks \
            guard_resolve guard_say guard_session guard_state guard_take guard_tick guard_watch guard_works

@@ -9,7 +9,7 @@
 #include "clock.h"
 #include "http_inner.h"
 
-#define FEATURES "wait release token holder share"
+#define FEATURES "wait release token holder share slots"
 
 const char *const answer_features = FEATURES;
 
@@ -37,7 +37,7 @@ static void header(struct head *h, const char *name, const char *value)
 static void lock_headers(const struct request *r, struct head *h)
 {
     const struct lock_answer *a = &r->answer;
-    char token[24];
+    char token[24], slot[16];
 
     switch (a->result) {
     case LOCK_NEW:
@@ -46,6 +46,10 @@ static void lock_headers(const struct request *r, struct head *h)
                a->result == LOCK_NEW ? "new" : "renewed");
         (void)snprintf(token, sizeof(token), "%" PRIu64, a->token);
         header(h, "Justalock-Token", token);
+        if (r->q.slots == 0)
+            break;
+        (void)snprintf(slot, sizeof(slot), "%u", a->slot);
+        header(h, "Justalock-Slot", slot);
         break;
     case LOCK_OFFERED:
         header(h, "Justalock-Holding", "offered");

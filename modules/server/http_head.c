@@ -11,7 +11,8 @@
 
 struct head {
     struct request *r;
-    unsigned seen_share, seen_wait, seen_label, seen_origin, seen_auth, seen_s;
+    unsigned seen_share, seen_wait, seen_label, seen_slots;
+    unsigned seen_origin, seen_auth, seen_s, seen_slot;
 };
 
 static bool is_share_text(const char *s)
@@ -55,6 +56,12 @@ static void our_header(struct head *h, const char *name, const char *v)
             answer_refuse(r, 400, "Justalock-Wait: once, 0 to 30 seconds\n");
         else
             r->q.wait_s = (unsigned)n;
+    } else if (strcasecmp(name, "Justalock-Slots") == 0) {
+        if (h->seen_slots++ > 0 ||
+            parse_u64(v, 1, LOCK_SLOTS_MAX, "slots", &n, NULL) != JUSTALOCK_OK)
+            answer_refuse(r, 400, "Justalock-Slots: once, 1 to 1024\n");
+        else
+            r->q.slots = (unsigned)n;
     }
 }
 
@@ -84,6 +91,15 @@ static mhd_result on_argument(void *cls, enum MHD_ValueKind kind,
     uint64_t n;
 
     (void)kind;
+    if (strcmp(name, "slot") == 0) {
+        if (h->seen_slot++ > 0 || value == NULL ||
+            parse_u64(value, 0, LOCK_SLOTS_MAX - 1, "slot", &n, NULL) !=
+                JUSTALOCK_OK)
+            answer_refuse(h->r, 400, "slot: once, 0 to 1023\n");
+        else
+            h->r->slot = (unsigned)n;
+        return MHD_YES;
+    }
     if (strcmp(name, "s") != 0)
         return MHD_YES;
     if (h->seen_s++ > 0 || value == NULL ||

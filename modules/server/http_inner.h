@@ -68,7 +68,8 @@ struct request {
     enum request_state state;
     enum method method;
     enum route route;
-    struct lock_request q;
+    struct lock_request q; /* slots 0: not said */
+    unsigned slot;         /* of a break */
     struct request_guard guard;
     const char *authorization;          /* libmicrohttpd's; NULL: none */
     const struct access_client *client; /* NULL: nobody we know */

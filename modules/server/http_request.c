@@ -59,8 +59,11 @@ static void decide_break(struct request *r)
         answer_refuse(r, 403,
                       "breaking a lock takes root on the server's unix "
                       "socket, or a client with the right to break\n");
-    else if (!lock_break(r->server->table, &r->q.id))
-        answer_refuse(r, 404, "nobody holds this lock\n");
+    else if (!lock_break(r->server->table, &r->q.id, r->slot))
+        answer_refuse(r, 404,
+                      r->slot == LOCK_ALL_SLOTS
+                          ? "nobody holds this lock\n"
+                          : "nobody holds this slot of the lock\n");
     else
         answer_refuse(r, 200,
                       "broken: refreshes are refused from now on; the "
@@ -259,6 +262,7 @@ static struct request *request_new(struct server *s, struct MHD_Connection *c)
     r->server = s;
     r->conn = c;
     r->q.life_s = LOCK_LIFE_DEFAULT_S;
+    r->slot = LOCK_ALL_SLOTS;
     r->source.fd = -1;
     return r;
 }

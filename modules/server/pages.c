@@ -33,23 +33,58 @@ unsigned pages_code(unsigned http_status)
     return i;
 }
 
-static void add_view(struct buf *b, const struct lock_view *v)
+static void add_holder(struct buf *b, const struct lock_holder *h)
+{
+    buf_str(b, "\"holder\":");
+    buf_json(b, h->label);
+    buf_printf(b,
+               ",\"since\":\"%s\",\"expires_ms\":%" PRId64
+               ",\"shares\":%u,\"token\":%" PRIu64 ",\"broken\":%s",
+               pages_time(h->since_s).s, h->expires_ms, h->shares, h->token,
+               h->is_broken ? "true" : "false");
+}
+
+struct list {
+    struct buf *b;
+    const struct lock_table *t;
+    int64_t now_ms;
+    const struct lock_view *view; /* whose holders are listed */
+    bool any;
+    int64_t oldest_s;
+};
+
+static bool add_slot(void *arg, const struct lock_holder *h)
+{
+    struct list *l = arg;
+
+    buf_printf(l->b, "%s{\"slot\":%u,", l->any ? ",\n " : "\n ", h->slot);
+    l->any = true;
+    add_holder(l->b, h);
+    buf_str(l->b, "}");
+    return !l->b->failed;
+}
+
+/* Of a pool all holders too, behind what there is of every lock. */
+static void add_view(struct buf *b, const struct lock_table *t, int64_t now_ms,
+                     const struct lock_view *v)
 {
     struct lock_id_text id = id_format(&v->id);
+    struct list l = {.b = b};
 
     id.s[ID_SHOWN] = '\0';
     buf_printf(b, "{\"lock\":\"%s...\",\"held\":%s", id.s,
                v->is_held ? "true" : "false");
     if (v->is_held) {
-        buf_str(b, ",\"holder\":");
-        buf_json(b, v->holder);
-        buf_printf(b,
-                   ",\"since\":\"%s\",\"expires_ms\":%" PRId64
-                   ",\"shares\":%u,\"token\":%" PRIu64 ",\"broken\":%s",
-                   pages_time(v->since_s).s, v->expires_ms, v->shares, v->token,
-                   v->is_broken ? "true" : "false");
+        buf_str(b, ",");
+        add_holder(b, &v->first);
     }
-    buf_printf(b, ",\"waiters\":%u}", v->waiters);
+    buf_printf(b, ",\"waiters\":%u", v->waiters);
+    if (v->slots > 1 || v->holders > 1) {
+        buf_printf(b, ",\"slots\":%u,\"holders\":[", v->slots);
+        lock_holders(t, &v->id, now_ms, add_slot, &l);
+        buf_str(b, "]");
+    }
+    buf_str(b, "}");
 }
 
 void pages_lock(struct buf *b, const struct lock_table *t,
@@ -59,15 +94,9 @@ void pages_lock(struct buf *b, const struct lock_table *t,
 
     if (!lock_look(t, id, now_ms, &v))
         v = (struct lock_view){.id = *id};
-    add_view(b, &v);
+    add_view(b, t, now_ms, &v);
     buf_str(b, "\n");
 }
-
-struct list {
-    struct buf *b;
-    bool any;
-    int64_t oldest_s;
-};
 
 static bool add_to_list(void *arg, const struct lock_view *v)
 {
@@ -75,25 +104,33 @@ static bool add_to_list(void *arg, const struct lock_view *v)
 
     buf_str(l->b, l->any ? ",\n" : "\n");
     l->any = true;
-    add_view(l->b, v);
+    add_view(l->b, l->t, l->now_ms, v);
     return !l->b->failed;
 }
 
 void pages_locks(struct buf *b, const struct lock_table *t, int64_t now_ms)
 {
-    struct list l = {.b = b};
+    struct list l = {.b = b, .t = t, .now_ms = now_ms};
 
     buf_str(b, "{\"locks\":[");
     lock_each(t, now_ms, add_to_list, &l);
     buf_str(b, "\n]}\n");
 }
 
+static bool find_oldest_holder(void *arg, const struct lock_holder *h)
+{
+    struct list *l = arg;
+
+    if (l->oldest_s == 0 || h->since_s < l->oldest_s)
+        l->oldest_s = h->since_s;
+    return true;
+}
+
 static bool find_oldest(void *arg, const struct lock_view *v)
 {
     struct list *l = arg;
 
-    if (v->is_held && (l->oldest_s == 0 || v->since_s < l->oldest_s))
-        l->oldest_s = v->since_s;
+    lock_holders(l->t, &v->id, l->now_ms, find_oldest_holder, l);
     return true;
 }
 
@@ -125,11 +162,12 @@ void pages_metrics(struct buf *b, const struct lock_table *t,
                    const struct page_figures *f, int64_t now_ms, int64_t wall_s)
 {
     struct lock_counts c = lock_counts(t);
-    struct list l = {0};
+    struct list l = {.t = t, .now_ms = now_ms};
 
     lock_each(t, now_ms, find_oldest, &l);
     add_requests(b, f);
-    metric(b, "locks_held", "gauge", "Locks that are held.", c.held);
+    metric(b, "locks_held", "gauge",
+           "Locks that are held, each slot of one counted.", c.held);
     metric(b, "waiters", "gauge", "Places in queues.", c.waiters);
     metric(b, "released_remembered", "gauge",
            "Released shares that are remembered.", c.tombs);
@@ -198,21 +236,37 @@ static void add_text(struct buf *b, const char *s)
     }
 }
 
+static bool add_html_holder(void *arg, const struct lock_holder *h)
+{
+    struct list *l = arg;
+    struct lock_id_text id = id_format(&l->view->id);
+
+    id.s[ID_SHOWN] = '\0';
+    buf_printf(l->b, "<tr><td><code>%s...</code>", id.s);
+    if (l->view->slots > 1)
+        buf_printf(l->b, " slot %u of %u", h->slot, l->view->slots);
+    buf_str(l->b, "<td>");
+    add_text(l->b, h->label);
+    buf_printf(l->b, "%s<td>%s<td>%" PRId64 " s<td>%u<td>%u<td>%" PRIu64 "\n",
+               h->is_broken ? " (broken)" : "", pages_time(h->since_s).s,
+               h->expires_ms / 1000, h->shares, l->view->waiters, h->token);
+    return !l->b->failed;
+}
+
 static bool add_html_row(void *arg, const struct lock_view *v)
 {
     struct list *l = arg;
     struct lock_id_text id = id_format(&v->id);
 
+    l->view = v;
+    if (v->is_held) {
+        lock_holders(l->t, &v->id, l->now_ms, add_html_holder, l);
+        return !l->b->failed;
+    }
     id.s[ID_SHOWN] = '\0';
-    buf_printf(l->b, "<tr><td><code>%s...</code><td>", id.s);
-    add_text(l->b, v->is_held ? v->holder : "(free)");
-    if (v->is_held)
-        buf_printf(l->b,
-                   "%s<td>%s<td>%" PRId64 " s<td>%u<td>%u<td>%" PRIu64 "\n",
-                   v->is_broken ? " (broken)" : "", pages_time(v->since_s).s,
-                   v->expires_ms / 1000, v->shares, v->waiters, v->token);
-    else
-        buf_printf(l->b, "<td><td><td><td>%u<td>\n", v->waiters);
+    buf_printf(l->b,
+               "<tr><td><code>%s...</code><td>(free)<td><td><td><td>%u<td>\n",
+               id.s, v->waiters);
     return !l->b->failed;
 }
 
@@ -220,7 +274,7 @@ void pages_home(struct buf *b, const struct lock_table *t,
                 const struct page_figures *f, int64_t now_ms)
 {
     struct lock_counts c = lock_counts(t);
-    struct list l = {.b = b};
+    struct list l = {.b = b, .t = t, .now_ms = now_ms};
 
     buf_str(b,
             "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\">"

@@ -8,6 +8,7 @@
  *   leader                      the server that answers, under its lease
  *   token                       the last fencing token
  *   share/ID/SHARE              a share of a holding
+ *   share/ID/SHARE/SLOT         of a pool's holder
  *   released/ID/SHARE/CLIENT    a released share, remembered
  */
 #ifndef SERVER_STORE_ETCD_H

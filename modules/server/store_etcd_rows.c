@@ -37,6 +37,9 @@ struct etcd_key etcd_row_key(const struct lock_row *row, bool is_tomb)
     if (is_tomb)
         (void)snprintf(k.s, sizeof(k.s), RELEASED "%s/%s/%s", id.s, row->share,
                        client_hex(row).s);
+    else if (row->slots > 1)
+        (void)snprintf(k.s, sizeof(k.s), SHARES "%s/%s/%u", id.s, row->share,
+                       row->slot);
     else
         (void)snprintf(k.s, sizeof(k.s), SHARES "%s/%s", id.s, row->share);
     return k;
@@ -75,6 +78,8 @@ void etcd_add_change(struct buf *b, const struct lock_change *c)
                    client_hex(r).s, r->life_s, r->token, r->since_s,
                    r->is_broken ? "true" : "false");
         buf_json(&v, r->label);
+        if (r->slots > 1)
+            buf_printf(&v, ",\"slots\":%u", r->slots);
         buf_str(&v, "}");
     }
     add_put(b, key.s, &v);
@@ -98,24 +103,40 @@ static bool read_client(struct lock_row *row, const char *hex, size_t len)
     return true;
 }
 
-/* key: behind the prefix. */
-static bool read_key(struct lock_row *row, const char *key, bool is_tomb)
+static bool read_slot(struct lock_row *row, const char *text)
+{
+    uint64_t n;
+
+    if (parse_u64(text, 0, LOCK_SLOTS_MAX - 1, "slot", &n, NULL) !=
+        JUSTALOCK_OK)
+        return false;
+    row->slot = (unsigned)n;
+    return true;
+}
+
+/* key: behind the prefix. *ret_slot: it names one. */
+static bool read_key(struct lock_row *row, const char *key, bool is_tomb,
+                     bool *ret_slot)
 {
     const char *share = strchr(key, '/');
-    const char *client = share != NULL ? strchr(share + 1, '/') : NULL;
+    const char *last = share != NULL ? strchr(share + 1, '/') : NULL;
     size_t len;
 
-    if (share == NULL || (client != NULL) != is_tomb ||
+    if (share == NULL || (last == NULL && is_tomb) ||
         id_parse_strict(key, (size_t)(share - key), &row->id, NULL) !=
             JUSTALOCK_OK)
         return false;
     share++;
-    len = client != NULL ? (size_t)(client - share) : strlen(share);
+    len = last != NULL ? (size_t)(last - share) : strlen(share);
     if (len > LOCK_SHARE_MAX)
         return false;
     memcpy(row->share, share, len);
     row->share[len] = '\0';
-    return !is_tomb || read_client(row, client + 1, strlen(client + 1));
+    *ret_slot = last != NULL && !is_tomb;
+    if (last == NULL)
+        return true;
+    return is_tomb ? read_client(row, last + 1, strlen(last + 1))
+                   : read_slot(row, last + 1);
 }
 
 static bool read_life(struct lock_row *row, struct json_object *v)
@@ -128,7 +149,23 @@ static bool read_life(struct lock_row *row, struct json_object *v)
     return true;
 }
 
-static bool read_value(struct lock_row *row, const char *text, bool is_tomb)
+/* One of several holders has its slot in the key; others say neither. */
+static bool read_slots(struct lock_row *row, struct json_object *v,
+                       bool has_slot)
+{
+    int64_t slots = etcd_number(v, "slots");
+
+    row->slots = 1;
+    if (!has_slot)
+        return slots == 0;
+    if (slots < 2 || slots > LOCK_SLOTS_MAX || row->slot >= slots)
+        return false;
+    row->slots = (unsigned)slots;
+    return true;
+}
+
+static bool read_value(struct lock_row *row, const char *text, bool is_tomb,
+                       bool has_slot)
 {
     struct json_object *v = json_tokener_parse(text), *broken;
     const char *client = etcd_text(v, "client"), *label = etcd_text(v, "label");
@@ -136,7 +173,8 @@ static bool read_value(struct lock_row *row, const char *text, bool is_tomb)
     bool good = read_life(row, v);
 
     if (good && !is_tomb) {
-        good = read_client(row, client, strlen(client)) && token > 0 &&
+        good = read_slots(row, v, has_slot) &&
+               read_client(row, client, strlen(client)) && token > 0 &&
                strlen(label) <= JUSTALOCK_LABEL_MAX &&
                parse_is_clean_text(label, strlen(label)) &&
                json_object_object_get_ex(v, "broken", &broken) &&
@@ -169,6 +207,7 @@ static enum justalock_status read_kv(struct walk *w, struct json_object *kv,
     enum justalock_status st = JUSTALOCK_OK;
     char value[VALUE_MAX + 1];
     size_t len, n = strlen(w->prefix);
+    bool has_slot = false;
 
     if (!etcd_bytes(kv, "key", w->last.s, sizeof(w->last.s), &len))
         return error_set(err, JUSTALOCK_PROTO, "etcd: a key that is too long");
@@ -177,8 +216,8 @@ static enum justalock_status read_kv(struct walk *w, struct json_object *kv,
                          "etcd: keys that are not in order");
     if (len <= n || strlen(w->last.s) != len ||
         !etcd_bytes(kv, "value", value, sizeof(value), &len) ||
-        !read_key(&row, w->last.s + n, w->is_tomb) ||
-        !read_value(&row, value, w->is_tomb))
+        !read_key(&row, w->last.s + n, w->is_tomb, &has_slot) ||
+        !read_value(&row, value, w->is_tomb, has_slot))
         st = JUSTALOCK_PROTO;
     else
         st = w->fn(w->arg, &row, w->is_tomb);

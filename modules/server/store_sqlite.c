@@ -53,7 +53,7 @@ static bool copy_column(sqlite3_stmt *st, int column, void *dst, size_t max,
 static bool read_row(sqlite3_stmt *st, bool is_tomb, struct lock_row *row)
 {
     size_t len;
-    int64_t life = sqlite3_column_int64(st, 3);
+    int64_t life = sqlite3_column_int64(st, 3), slot, slots;
 
     memset(row, 0, sizeof(*row));
     if (!copy_column(st, 0, row->id.bytes, sizeof(row->id.bytes), &len) ||
@@ -69,6 +69,12 @@ static bool read_row(sqlite3_stmt *st, bool is_tomb, struct lock_row *row)
     row->token = (uint64_t)sqlite3_column_int64(st, 5);
     row->since_s = sqlite3_column_int64(st, 6);
     row->is_broken = sqlite3_column_int(st, 7) != 0;
+    slot = sqlite3_column_int64(st, 8);
+    slots = sqlite3_column_int64(st, 9);
+    if (slots < 1 || slots > LOCK_SLOTS_MAX || slot < 0 || slot >= slots)
+        return false;
+    row->slot = (unsigned)slot;
+    row->slots = (unsigned)slots;
     return copy_column(st, 4, row->label, JUSTALOCK_LABEL_MAX, &len);
 }
 
@@ -111,7 +117,7 @@ enum justalock_status sqlite_load(struct store *base, store_row_fn *fn,
 
     st = load_table(s,
                     "SELECT lock, share, client, life_s, label, token, "
-                    "since_s, broken FROM share",
+                    "since_s, broken, slot, slots FROM share",
                     false, fn, arg, err);
     if (st == JUSTALOCK_OK)
         st = load_table(s, "SELECT lock, share, client, life_s FROM released",
@@ -145,9 +151,13 @@ static bool apply(struct sqlite_store *s, const struct lock_change *c)
                sqlite3_bind_int64(st, 6, (int64_t)r->token) == SQLITE_OK &&
                sqlite3_bind_int64(st, 7, r->since_s) == SQLITE_OK &&
                sqlite3_bind_int(st, 8, r->is_broken) == SQLITE_OK &&
+               sqlite3_bind_int64(st, 9, r->slot) == SQLITE_OK &&
+               sqlite3_bind_int64(st, 10, r->slots) == SQLITE_OK &&
                store_step(s, S_PUT);
     case LOCK_DROP:
-        return bind_key(s->st[S_DROP], r, false) && store_step(s, S_DROP);
+        return bind_key(s->st[S_DROP], r, false) &&
+               sqlite3_bind_int64(s->st[S_DROP], 3, r->slot) == SQLITE_OK &&
+               store_step(s, S_DROP);
     case LOCK_PUT_TOMB:
         st = s->st[S_PUT_TOMB];
         return bind_key(st, r, true) &&

@@ -12,6 +12,8 @@
 #include "store_folder.h"
 #include "store_inner.h"
 
+#define SCHEMA_VERSION "2" /* the database's user_version */
+
 enum statement {
     S_BEGIN,
     S_COMMIT,

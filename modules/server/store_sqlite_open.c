@@ -13,16 +13,16 @@
 
 #include "log.h"
 
-#define SCHEMA_VERSION 1
-#define BUSY_MS        2000 /* for who looks at the database at our start */
+#define BUSY_MS 2000 /* for who looks at the database at our start */
 
 static const char *const sql[S_COUNT] = {
     [S_BEGIN] = "BEGIN IMMEDIATE",
     [S_COMMIT] = "COMMIT",
     [S_ROLLBACK] = "ROLLBACK",
     [S_PUT] = "INSERT OR REPLACE INTO share(lock, share, client, life_s, "
-              "label, token, since_s, broken) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
-    [S_DROP] = "DELETE FROM share WHERE lock=?1 AND share=?2",
+              "label, token, since_s, broken, slot, slots) "
+              "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)",
+    [S_DROP] = "DELETE FROM share WHERE lock=?1 AND share=?2 AND slot=?3",
     [S_PUT_TOMB] = "INSERT OR REPLACE INTO released(lock, share, client, "
                    "life_s) VALUES(?1,?2,?3,?4)",
     [S_DROP_TOMB] = "DELETE FROM released WHERE lock=?1 AND share=?2 AND "
@@ -36,10 +36,17 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS share(lock BLOB NOT NULL, share TEXT NOT NULL,"
     " client BLOB NOT NULL, life_s INTEGER NOT NULL, label TEXT NOT NULL,"
     " token INTEGER NOT NULL, since_s INTEGER NOT NULL, broken INTEGER NOT"
-    " NULL, PRIMARY KEY(lock, share)) WITHOUT ROWID;"
+    " NULL, slot INTEGER NOT NULL, slots INTEGER NOT NULL,"
+    " PRIMARY KEY(lock, share, slot)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS released(lock BLOB NOT NULL, share TEXT NOT"
     " NULL, client BLOB NOT NULL, life_s INTEGER NOT NULL,"
     " PRIMARY KEY(lock, share, client)) WITHOUT ROWID;";
+
+/* Version 1 knew no slots: all that it held was held by one. */
+static const char from_1_before[] = "ALTER TABLE share RENAME TO share_1";
+static const char from_1_after[] =
+    "INSERT INTO share SELECT lock, share, client, life_s, label, token,"
+    " since_s, broken, 0, 1 FROM share_1; DROP TABLE share_1";
 
 static bool run(struct sqlite_store *s, const char *text)
 {
@@ -132,6 +139,18 @@ static bool connect_db(struct sqlite_store *s, int flags)
            run(s, "PRAGMA synchronous=FULL");
 }
 
+/* Whole or not at all. */
+static enum db_found upgrade(struct sqlite_store *s)
+{
+    if (run(s, "BEGIN IMMEDIATE") && run(s, from_1_before) && run(s, schema) &&
+        run(s, from_1_after) && run(s, "PRAGMA user_version=" SCHEMA_VERSION) &&
+        run(s, "COMMIT")) {
+        log_info("%s: brought to version " SCHEMA_VERSION, s->folder.db);
+        return DB_WHOLE;
+    }
+    return why_failed(s); /* closing it takes all back */
+}
+
 /* Open one that is there. */
 static enum db_found db_open(struct sqlite_store *s)
 {
@@ -147,9 +166,11 @@ static enum db_found db_open(struct sqlite_store *s)
         return number(s, "SELECT count(*) FROM sqlite_master", NULL) == 0
                    ? DB_EMPTY
                    : DB_DAMAGED;
-    if (version != SCHEMA_VERSION)
+    if (version > strtol(SCHEMA_VERSION, NULL, 10))
         return DB_FAILED;
     found = check(s);
+    if (found == DB_WHOLE && version == 1)
+        found = upgrade(s);
     if (found == DB_WHOLE && !prepare_all(s))
         found = why_failed(s);
     return found;
@@ -160,7 +181,7 @@ static bool db_make(struct sqlite_store *s, const char *content)
 {
     return (s->db != NULL || connect_db(s, SQLITE_OPEN_CREATE)) &&
            run(s, "BEGIN IMMEDIATE") && run(s, schema) && run(s, content) &&
-           run(s, "PRAGMA user_version=1") && run(s, "COMMIT") &&
+           run(s, "PRAGMA user_version=" SCHEMA_VERSION) && run(s, "COMMIT") &&
            prepare_all(s);
 }
 
@@ -314,7 +335,7 @@ enum justalock_status sqlite_open(const char *dir, struct store **ret_store,
         st = open_db(s, &found, err);
     /* A write makes the log where there is none: see folder_set_running. */
     if (st == JUSTALOCK_OK && !folder_log_is_there(&s->folder) &&
-        !run(s, "PRAGMA user_version=1"))
+        !run(s, "PRAGMA user_version=" SCHEMA_VERSION))
         st = store_db_error(s, err, "cannot write");
     if (st == JUSTALOCK_OK)
         st = folder_set_running(&s->folder, true, err);

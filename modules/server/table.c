@@ -25,8 +25,8 @@ struct lock_table *lock_table_new(lock_wake_fn *wake, void *arg,
 
 static void lock_free(struct lock_table *t, struct lock *l)
 {
-    while (l->shares != NULL)
-        share_remove(t, l, l->shares);
+    while (l->holdings != NULL)
+        holding_remove(t, l->holdings);
     queue_free(t, l);
     heap_remove(t, l);
     HASH_DEL(t->locks, l);
@@ -51,7 +51,7 @@ void lock_table_free(struct lock_table *t)
 
 void lock_tidy(struct lock_table *t, struct lock *l)
 {
-    if (l->shares == NULL && l->waiters == NULL && l->offer_until_ms == 0)
+    if (l->holdings == NULL && l->waiters == NULL && l->offers == NULL)
         lock_free(t, l);
 }
 
@@ -63,7 +63,7 @@ struct lock *lock_find(const struct lock_table *t, const struct lock_id *id)
     return l;
 }
 
-static struct lock *lock_get(struct lock_table *t, const struct lock_id *id)
+struct lock *lock_get(struct lock_table *t, const struct lock_id *id)
 {
     struct lock *l = lock_find(t, id);
 
@@ -85,6 +85,11 @@ static struct lock *lock_get(struct lock_table *t, const struct lock_id *id)
         return NULL;
     }
     return l;
+}
+
+bool are_same(const struct client *a, const struct client *b)
+{
+    return a->len == b->len && memcmp(a->id, b->id, a->len) == 0;
 }
 
 bool same_client(const struct client *c, const struct lock_request *q)
@@ -122,79 +127,126 @@ void change_add(struct lock_table *t, enum lock_change_kind kind,
 
 /* ---- taking ---- */
 
-static void answer_conflict(const struct lock *l, struct lock_answer *ret)
+static struct holding *holding_by(const struct lock *l,
+                                  const struct lock_request *q)
 {
-    ret->result = LOCK_CONFLICT;
-    if (l == NULL || l->shares == NULL)
-        return;
-    memcpy(ret->holder, l->label, sizeof(ret->holder));
-    ret->since_s = l->since_s;
+    struct client c;
+
+    set_client(&c, q);
+    return holding_of(l, &c);
 }
 
-/* The holder refreshes, or brings a further share. */
-static void renew(struct lock_table *t, struct lock *l,
+/* h: whom to name; NULL: whoever is in the lowest slot. */
+static void answer_conflict(const struct lock *l, const struct holding *h,
+                            struct lock_answer *ret)
+{
+    ret->result = LOCK_CONFLICT;
+    if (h == NULL && l != NULL)
+        h = l->holdings;
+    if (h == NULL)
+        return;
+    memcpy(ret->holder, h->label, sizeof(ret->holder));
+    ret->since_s = h->since_s;
+}
+
+static void answer_taken(const struct holding *h, enum lock_result result,
+                         struct lock_answer *ret)
+{
+    ret->result = result;
+    ret->token = h->token;
+    ret->slot = h->slot;
+}
+
+/* The holder refreshes, or brings a further share. Its slot, and with how many
+ * it is in, are as they were when it came in. */
+static void renew(struct lock_table *t, struct holding *h,
                   const struct lock_request *q, int64_t now_ms,
                   struct lock_answer *ret)
 {
-    struct share *s = share_find(t, l, q->share);
+    struct share *s = share_find(t, h, q->share);
     int64_t expires_ms = now_ms + (int64_t)q->life_s * 1000;
 
     if (s == NULL) {
-        if (l->shares_len >= LOCK_SHARES_MAX ||
-            (s = share_add(t, l, q->share)) == NULL) {
+        if (h->shares_len >= LOCK_SHARES_MAX ||
+            (s = share_add(t, h, q->share)) == NULL) {
             ret->result = LOCK_BUSY;
             return;
         }
         s->life_s = q->life_s;
         s->expires_ms = expires_ms;
-        share_change(t, LOCK_PUT, l, s);
-        heap_place(t, l, expires_ms);
+        share_change(t, LOCK_PUT, h, s);
+        heap_place(t, h->lock, expires_ms);
     } else if (q->life_s > s->life_s) {
         s->life_s = q->life_s;
-        share_change(t, LOCK_PUT, l, s);
+        share_change(t, LOCK_PUT, h, s);
     }
     /* Never earlier: a late duplicate with a shorter life changes nothing. */
     if (expires_ms > s->expires_ms)
         s->expires_ms = expires_ms;
     payer_adopt(t, s);
-    queue_leave(t, l, q);
+    queue_leave(t, h->lock, q);
     t->counts.refreshes++;
-    ret->result = LOCK_RENEWED;
-    ret->token = l->token;
+    answer_taken(h, LOCK_RENEWED, ret);
 }
 
 static void grant(struct lock_table *t, struct lock *l,
                   const struct lock_request *q, int64_t now_ms, int64_t wall_s,
                   struct lock_answer *ret)
 {
-    struct share *s = share_add(t, l, q->share);
+    struct holding *h = holding_add(t, l, lock_free_slot(l), slots_of(q));
+    struct share *s = h != NULL ? share_add(t, h, q->share) : NULL;
 
     if (s == NULL) {
+        if (h != NULL)
+            holding_remove(t, h);
         ret->result = LOCK_BUSY;
         return;
     }
-    queue_end_offer(t, l);
-    set_client(&l->holder, q);
-    memcpy(l->label, q->label, sizeof(l->label));
-    l->token = ++t->last_token;
-    l->since_s = wall_s;
-    l->is_broken = false;
+    set_client(&h->holder, q);
+    queue_end_offer(t, l, &h->holder);
+    memcpy(h->label, q->label, sizeof(h->label));
+    h->token = ++t->last_token;
+    h->since_s = wall_s;
     s->life_s = q->life_s;
     s->expires_ms = now_ms + (int64_t)q->life_s * 1000;
-    share_change(t, LOCK_PUT, l, s);
+    share_change(t, LOCK_PUT, h, s);
     heap_place(t, l, s->expires_ms);
     queue_leave(t, l, q);
-    queue_offer_to(t, l, &l->holder, now_ms);
-    t->held++;
+    queue_offer_to(t, l, &h->holder, now_ms);
+    queue_pass_on(t, l, now_ms); /* it may have kept others from theirs */
     t->counts.grants++;
-    ret->result = LOCK_NEW;
-    ret->token = l->token;
+    answer_taken(h, LOCK_NEW, ret);
+}
+
+static bool may_enter(const struct lock *l, const struct lock_request *q)
+{
+    struct client c;
+
+    set_client(&c, q);
+    return queue_is_turn(l, &c) &&
+           lock_has_room(l, slots_of(q), offer_of(l, &c));
+}
+
+/* Who asks is no holder. */
+static void take(struct lock_table *t, struct lock *l,
+                 const struct lock_request *q, int64_t now_ms, int64_t wall_s,
+                 struct lock_answer *ret)
+{
+    if (may_enter(l, q)) {
+        grant(t, l, q, now_ms, wall_s, ret);
+    } else if (q->wait_s > 0) {
+        queue_enter(t, l, q, now_ms, ret);
+    } else {
+        answer_conflict(l, NULL, ret);
+        queue_refused(t, l, q, now_ms);
+    }
 }
 
 void lock_take(struct lock_table *t, const struct lock_request *q,
                int64_t now_ms, int64_t wall_s, struct lock_answer *ret)
 {
     struct lock *l = lock_find(t, &q->id);
+    struct holding *h;
 
     memset(ret, 0, sizeof(*ret));
     /* What ended before this request was read is no longer in its way. */
@@ -202,7 +254,7 @@ void lock_take(struct lock_table *t, const struct lock_request *q,
         lock_expire(t, l, now_ms);
     if (tomb_covers(t, q, now_ms)) {
         /* A late duplicate of a share that was given back. */
-        answer_conflict(l, ret);
+        answer_conflict(l, NULL, ret);
         t->counts.conflicts++;
         if (l != NULL)
             lock_tidy(t, l);
@@ -213,19 +265,13 @@ void lock_take(struct lock_table *t, const struct lock_request *q,
         ret->result = LOCK_BUSY;
         return;
     }
-    if (l->shares != NULL && same_client(&l->holder, q)) {
-        if (l->is_broken)
-            answer_conflict(l, ret);
-        else
-            renew(t, l, q, now_ms, ret);
-    } else if (l->shares == NULL && queue_is_turn(l, q)) {
-        grant(t, l, q, now_ms, wall_s, ret);
-    } else if (q->wait_s > 0) {
-        queue_enter(t, l, q, now_ms, ret);
-    } else {
-        answer_conflict(l, ret);
-        queue_refused(t, l, q, now_ms);
-    }
+    h = holding_by(l, q);
+    if (h == NULL)
+        take(t, l, q, now_ms, wall_s, ret);
+    else if (h->is_broken)
+        answer_conflict(l, h, ret);
+    else
+        renew(t, h, q, now_ms, ret);
     if (ret->result == LOCK_CONFLICT)
         t->counts.conflicts++;
     lock_tidy(t, l);
@@ -237,27 +283,30 @@ void lock_give(struct lock_table *t, const struct lock_request *q,
                int64_t now_ms, struct lock_answer *ret)
 {
     struct lock *l = lock_find(t, &q->id);
+    struct holding *h = NULL;
     struct share *s = NULL;
 
     memset(ret, 0, sizeof(*ret));
-    if (l != NULL)
+    if (l != NULL) {
         lock_expire(t, l, now_ms);
-    if (l != NULL && l->shares != NULL && same_client(&l->holder, q))
-        s = share_find(t, l, q->share);
+        h = holding_by(l, q);
+    }
+    if (h != NULL)
+        s = share_find(t, h, q->share);
     /* Known or not: what it would bring back may be on its way. */
     if (!tomb_put(t, q,
                   s != NULL && s->life_s > q->life_s ? s->life_s : q->life_s,
                   now_ms)) {
         ret->result = LOCK_BUSY;
     } else if (s != NULL) {
-        share_change(t, LOCK_DROP, l, s);
-        share_remove(t, l, s);
+        share_change(t, LOCK_DROP, h, s);
+        share_remove(t, h, s);
         t->counts.releases++;
         ret->result = LOCK_RELEASED;
-        if (l->shares == NULL)
-            t->held--;
+        if (h->shares == NULL)
+            holding_remove(t, h);
     } else {
-        answer_conflict(l, ret);
+        answer_conflict(l, h, ret);
     }
     if (l == NULL)
         return;
@@ -268,110 +317,26 @@ void lock_give(struct lock_table *t, const struct lock_request *q,
     lock_tidy(t, l);
 }
 
-bool lock_break(struct lock_table *t, const struct lock_id *id)
+bool lock_break(struct lock_table *t, const struct lock_id *id, unsigned slot)
 {
     struct lock *l = lock_find(t, id);
+    struct holding *h;
     const struct share *s;
-
-    if (l == NULL || l->shares == NULL)
-        return false;
-    l->is_broken = true;
-    DL_FOREACH (l->shares, s)
-        share_change(t, LOCK_PUT, l, s);
-    return true;
-}
-
-/* ---- the store's side ---- */
-
-bool lock_writes(const struct lock_table *t, const struct lock_request *q,
-                 bool is_give, int64_t now_ms)
-{
-    const struct lock *l = lock_find(t, &q->id);
-    const struct share *s;
-
-    if (is_give || l == NULL || l->shares == NULL)
-        return !(!is_give && tomb_covers(t, q, now_ms));
-    DL_FOREACH (l->shares, s)
-        if (s->expires_ms <= now_ms)
-            return true;
-    if (!same_client(&l->holder, q) || l->is_broken ||
-        tomb_covers(t, q, now_ms))
-        return false;
-    s = share_find(t, l, q->share);
-    return s == NULL || q->life_s > s->life_s;
-}
-
-static enum justalock_status load_share(struct lock_table *t,
-                                        const struct lock_row *row,
-                                        const struct lock_request *q,
-                                        int64_t now_ms)
-{
-    struct lock *l = lock_get(t, &row->id);
-    struct share *s;
+    bool any = false;
 
     if (l == NULL)
-        return JUSTALOCK_NOMEM;
-    /* Two holders of one lock: not a state that we wrote. */
-    if (l->shares != NULL &&
-        (!same_client(&l->holder, q) || l->token != row->token ||
-         share_find(t, l, row->share) != NULL))
-        return JUSTALOCK_PROTO;
-    s = share_add(t, l, row->share);
-    if (s == NULL) {
-        lock_tidy(t, l);
-        return JUSTALOCK_NOMEM;
-    }
-    if (l->shares_len == 1)
-        t->held++;
-    set_client(&l->holder, q);
-    memcpy(l->label, row->label, sizeof(l->label));
-    l->token = row->token;
-    l->since_s = row->since_s;
-    l->is_broken = row->is_broken;
-    s->life_s = row->life_s;
-    s->expires_ms = now_ms + (int64_t)row->life_s * 1000;
-    heap_place(t, l, s->expires_ms);
-    if (row->token > t->last_token)
-        t->last_token = row->token;
-    return JUSTALOCK_OK;
-}
-
-enum justalock_status lock_load(struct lock_table *t,
-                                const struct lock_row *row, bool is_tomb,
-                                int64_t now_ms)
-{
-    struct lock_request q = {.id = row->id, .client_len = row->client_len};
-    enum justalock_status st = JUSTALOCK_OK;
-
-    memcpy(q.client, row->client, row->client_len);
-    memcpy(q.share, row->share, sizeof(q.share));
-    if (!is_tomb)
-        st = load_share(t, row, &q, now_ms);
-    else if (!tomb_put(t, &q, row->life_s, now_ms))
-        st = JUSTALOCK_NOMEM;
-    lock_changes_clear(t);
-    return st;
-}
-
-void lock_carry_over(struct lock_table *t, const struct lock_table *old)
-{
-    struct share *s;
-
-    t->counts = old->counts;
-    for (s = t->shares; s != NULL; s = s->hh.next) {
-        struct lock *l = lock_find(t, &s->key.lock->id);
-        const struct lock *was = lock_find(old, &l->id);
-        const struct share *s_was;
-
-        if (was == NULL || was->token != l->token)
+        return false;
+    DL_FOREACH (l->holdings, h) {
+        if (slot != LOCK_ALL_SLOTS && h->slot != slot)
             continue;
-        s_was = share_find(old, was, s->key.name);
-        if (s_was == NULL || s_was->expires_ms >= s->expires_ms)
-            continue;
-        s->expires_ms = s_was->expires_ms;
-        heap_place(t, l, s->expires_ms);
+        h->is_broken = any = true;
+        DL_FOREACH (h->shares, s)
+            share_change(t, LOCK_PUT, h, s);
     }
+    return any;
 }
+
+/* ---- what changed ---- */
 
 const struct lock_change *lock_changes(const struct lock_table *t,
                                        size_t *ret_len, bool *ret_whole)

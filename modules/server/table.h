@@ -11,12 +11,14 @@
 #ifndef SERVER_TABLE_H
 #define SERVER_TABLE_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "id.h"
 
 #define LOCK_SHARE_MAX      64      /* characters of a share's name */
 #define LOCK_SHARES_MAX     65536   /* shares of one holding */
+#define LOCK_SLOTS_MAX      1024    /* holders of one lock at once */
 #define LOCK_WAITERS_MAX    16384   /* waiting requests and kept places, all */
 #define LOCK_TOMBS_MAX      1000000 /* about 250 bytes each */
 #define LOCK_HELD_MAX       1000000 /* shares of all holdings */
@@ -48,6 +50,7 @@ struct lock_request {
     char share[LOCK_SHARE_MAX + 1];
     char label[JUSTALOCK_LABEL_MAX + 1];
     unsigned life_s;
+    unsigned slots;  /* 1..LOCK_SLOTS_MAX: in with how many; 0: as 1 */
     unsigned wait_s; /* 0: answer at once */
     void *conn;      /* for the callback */
 };
@@ -55,6 +58,7 @@ struct lock_request {
 struct lock_answer {
     enum lock_result result;
     uint64_t token;                       /* NEW, RENEWED */
+    unsigned slot;                        /* NEW, RENEWED */
     char holder[JUSTALOCK_LABEL_MAX + 1]; /* CONFLICT: "" where unknown */
     int64_t since_s;                      /* CONFLICT: wall clock; 0 unknown */
 };
@@ -67,6 +71,7 @@ struct lock_row {
     char share[LOCK_SHARE_MAX + 1];
     char label[JUSTALOCK_LABEL_MAX + 1];
     unsigned life_s;
+    unsigned slot, slots; /* of its holding: slot < slots */
     uint64_t token;
     int64_t since_s;
     bool is_broken;
@@ -131,8 +136,11 @@ void lock_take(struct lock_table *t, const struct lock_request *q,
 void lock_give(struct lock_table *t, const struct lock_request *q,
                int64_t now_ms, struct lock_answer *ret_answer);
 
-/* The admin's break: refreshes are refused from now on. false: not held. */
-bool lock_break(struct lock_table *t, const struct lock_id *id);
+#define LOCK_ALL_SLOTS UINT_MAX
+
+/* The admin's break of the holder of one slot, or of all: refreshes are refused
+ * from now on. false: not held. */
+bool lock_break(struct lock_table *t, const struct lock_id *id, unsigned slot);
 
 /* The connection of a waiting request is gone. Its place is kept a while. */
 void lock_gone(struct lock_table *t, const struct lock_id *id, const void *conn,
@@ -164,15 +172,24 @@ const struct lock_change *lock_changes(const struct lock_table *t,
 void lock_changes_clear(struct lock_table *t);
 uint64_t lock_last_token(const struct lock_table *t);
 
+/* What anyone may see of a holder. */
+struct lock_holder {
+    unsigned slot, shares;
+    bool is_broken;
+    uint64_t token;
+    int64_t expires_ms; /* from now */
+    int64_t since_s;
+    char label[JUSTALOCK_LABEL_MAX + 1];
+};
+typedef bool lock_holder_fn(void *arg, const struct lock_holder *holder);
+
 /* What anyone may see of a lock. */
 struct lock_view {
     struct lock_id id;
-    bool is_held, is_broken;
-    uint64_t token;
-    unsigned shares, waiters;
-    int64_t expires_ms; /* from now */
-    int64_t since_s;
-    char holder[JUSTALOCK_LABEL_MAX + 1];
+    bool is_held;
+    unsigned holders, waiters;
+    unsigned slots;           /* as many may be in, say those who are; or 0 */
+    struct lock_holder first; /* is_held: of the lowest slot */
 };
 /* false: nobody holds it and nobody waits. */
 bool lock_look(const struct lock_table *t, const struct lock_id *id,
@@ -182,9 +199,13 @@ bool lock_look(const struct lock_table *t, const struct lock_id *id,
 typedef bool lock_view_fn(void *arg, const struct lock_view *view);
 void lock_each(const struct lock_table *t, int64_t now_ms, lock_view_fn *fn,
                void *arg);
+/* All holders of a lock, by their slots; fn returns false to stop. */
+void lock_holders(const struct lock_table *t, const struct lock_id *id,
+                  int64_t now_ms, lock_holder_fn *fn, void *arg);
 
 struct lock_counts {
-    size_t held, waiters, tombs, offers_open;
+    size_t held; /* holdings, each slot of a lock its own */
+    size_t waiters, tombs, offers_open;
     uint64_t grants, refreshes, conflicts, releases, expired, offers,
         lapsed_offers;
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * table_inner.h - what the files of the lock table share: table.c (the rules),
- * table_share.c, table_tomb.c, table_queue.c, table_payer.c, table_time.c,
- * table_view.c. For nobody else.
+ * table_load.c, table_hold.c, table_share.c, table_tomb.c, table_queue.c,
+ * table_payer.c, table_time.c, table_view.c. For nobody else.
  */
 #ifndef SERVER_TABLE_INNER_H
 #define SERVER_TABLE_INNER_H
@@ -32,7 +32,7 @@ struct client {
 };
 
 struct share_key {
-    const struct lock *lock;
+    const struct holding *holding;
     char name[LOCK_SHARE_MAX + 1]; /* zeros behind it, padding too: hashed */
 };
 
@@ -41,7 +41,7 @@ struct share {
     unsigned life_s;
     int64_t expires_ms;
     struct payer *payer;       /* NULL: nobody's as yet */
-    struct share *prev, *next; /* of the same lock */
+    struct share *prev, *next; /* of the same holding */
     UT_hash_handle hh;         /* all, by key */
 };
 
@@ -50,6 +50,28 @@ struct tomb_key {
     uint8_t client[JUSTALOCK_CLIENT_MAX];
     uint8_t client_len;
     char share[LOCK_SHARE_MAX + 1];
+};
+
+/* Who is in, and in which slot. It ends with its last share. */
+struct holding {
+    struct lock *lock;
+    unsigned slot, slots; /* which, and in with how many at most */
+    struct share *shares;
+    unsigned shares_len;
+    struct client holder;
+    char label[JUSTALOCK_LABEL_MAX + 1];
+    uint64_t token;
+    int64_t since_s;
+    bool is_broken;
+    struct holding *prev, *next; /* of the same lock, by slot */
+};
+
+/* Somebody's turn, until it confirms. */
+struct offer {
+    struct client client;
+    unsigned slots;
+    int64_t until_ms;
+    struct offer *prev, *next; /* of the same lock */
 };
 
 /* A released share is remembered, so that nothing late brings it back. */
@@ -73,9 +95,11 @@ struct waiter_key {
  * Or a client that polls, while it has no place yet (lock.pollers). */
 struct waiter {
     struct payer *payer;
-    void *conn;       /* NULL: between two polls, or gone */
-    bool is_gone;     /* its connection ended without an answer */
-    bool is_poller;   /* it never waits, it asks again and again */
+    unsigned slots;
+    const struct offer *offer; /* it has its turn; NULL: not yet */
+    void *conn;                /* NULL: between two polls, or gone */
+    bool is_gone;              /* its connection ended without an answer */
+    bool is_poller;            /* it never waits, it asks again and again */
     int64_t until_ms; /* conn: answer 409 then; else: the place is lost */
     int64_t since_ms; /* of a poller: its first refusal without a pause */
     struct waiter_key key;
@@ -85,15 +109,8 @@ struct waiter {
 
 struct lock {
     struct lock_id id;
-    struct share *shares; /* NULL: free */
-    unsigned shares_len;
-    struct client holder;
-    char label[JUSTALOCK_LABEL_MAX + 1];
-    uint64_t token;
-    int64_t since_s;
-    bool is_broken;
-    struct client offered;
-    int64_t offer_until_ms; /* 0: no offer is open */
+    struct holding *holdings; /* by slot; NULL: free */
+    struct offer *offers;
     struct waiter *waiters; /* first come first */
     struct waiter *pollers;
     unsigned pollers_len;
@@ -126,21 +143,45 @@ struct lock_table {
 };
 
 struct lock *lock_find(const struct lock_table *t, const struct lock_id *id);
+/* That, or a new one. NULL: no memory. */
+struct lock *lock_get(struct lock_table *t, const struct lock_id *id);
 /* Free the lock where nothing of it is left. */
 void lock_tidy(struct lock_table *t, struct lock *l);
+/* A request that says nothing of slots wants to be the only one in. */
+static inline unsigned slots_of(const struct lock_request *q)
+{
+    return q->slots == 0 ? 1 : q->slots;
+}
+
 bool same_client(const struct client *c, const struct lock_request *q);
+bool are_same(const struct client *a, const struct client *b);
 void set_client(struct client *c, const struct lock_request *q);
 void change_add(struct lock_table *t, enum lock_change_kind kind,
                 const struct lock_row *row);
 
+/* table_hold.c */
+struct holding *holding_of(const struct lock *l, const struct client *c);
+struct holding *holding_in(const struct lock *l, unsigned slot);
+/* May one more be in who wants at most `slots` in with it? Each who is in, or
+ * has an offer but for `own`, says the same of itself. */
+bool lock_has_room(const struct lock *l, unsigned slots,
+                   const struct offer *own);
+unsigned lock_free_slot(const struct lock *l);
+/* Without a share as yet. NULL: no memory. */
+struct holding *holding_add(struct lock_table *t, struct lock *l, unsigned slot,
+                            unsigned slots);
+/* And its shares, of which the store is told nothing. */
+void holding_remove(struct lock_table *t, struct holding *h);
+
 /* table_share.c */
-struct share *share_find(const struct lock_table *t, const struct lock *l,
+struct share *share_find(const struct lock_table *t, const struct holding *h,
                          const char *name);
 /* NULL: no memory. */
-struct share *share_add(struct lock_table *t, struct lock *l, const char *name);
-void share_remove(struct lock_table *t, struct lock *l, struct share *s);
+struct share *share_add(struct lock_table *t, struct holding *h,
+                        const char *name);
+void share_remove(struct lock_table *t, struct holding *h, struct share *s);
 void share_change(struct lock_table *t, enum lock_change_kind kind,
-                  const struct lock *l, const struct share *s);
+                  const struct holding *h, const struct share *s);
 /* Those whose lease has ended. */
 void shares_expire(struct lock_table *t, struct lock *l, int64_t now_ms);
 
@@ -176,12 +217,14 @@ void lock_expire(struct lock_table *t, struct lock *l, int64_t now_ms);
 void queue_free(struct lock_table *t, struct lock *l);
 /* Places and offers that end by now. */
 void queue_expire(struct lock_table *t, struct lock *l, int64_t now_ms);
-/* Nobody holds it and no offer is open: the next in the queue gets one. */
+/* As long as there is room, the next in the queue gets an offer. */
 void queue_pass_on(struct lock_table *t, struct lock *l, int64_t now_ms);
-/* Free, but whose turn is it? */
-bool queue_is_turn(const struct lock *l, const struct lock_request *q);
-/* No offer of it is open any longer. */
-void queue_end_offer(struct lock_table *t, struct lock *l);
+/* There may be room, but whose turn is it? */
+bool queue_is_turn(const struct lock *l, const struct client *c);
+struct offer *offer_of(const struct lock *l, const struct client *c);
+/* No offer to that client is open any longer. */
+void queue_end_offer(struct lock_table *t, struct lock *l,
+                     const struct client *c);
 /* All requests of that client that wait are answered "offered". */
 void queue_offer_to(struct lock_table *t, struct lock *l,
                     const struct client *c, int64_t now_ms);

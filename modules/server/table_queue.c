@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * table_queue.c - who waits for a lock, in which order, and the offers that
- * hand a free lock to the next. A free lock that somebody waits for is nobody
- * else's to take; who only asks again and again has no place, but gets one
- * after LOCK_PATIENCE_MS.
+ * hand a free lock, or a slot of it, to the next. What is free and somebody
+ * waits for is nobody else's to take; who only asks again and again has no
+ * place, but gets one after LOCK_PATIENCE_MS.
  */
 #include <string.h>
 
 #include "table_inner.h"
-
-static bool is_of(const struct waiter *w, const struct client *c)
-{
-    return w->key.client.len == c->len &&
-           memcmp(w->key.client.id, c->id, c->len) == 0;
-}
 
 static void set_key(struct waiter_key *k, const struct lock *l,
                     const struct lock_request *q, bool is_place)
@@ -54,6 +48,7 @@ static struct waiter *waiter_new(struct lock_table *t, const struct lock *l,
         return NULL;
     }
     w->payer = payer_charge(t, LOCK_LIMIT_WAITERS);
+    w->slots = slots_of(q);
     return w;
 }
 
@@ -87,12 +82,26 @@ static void poller_remove(struct lock_table *t, struct lock *l,
     waiter_free(t, p);
 }
 
+static void offer_remove(struct lock_table *t, struct lock *l, struct offer *o)
+{
+    struct waiter *w;
+
+    DL_FOREACH (l->waiters, w)
+        if (w->offer == o)
+            w->offer = NULL;
+    DL_DELETE(l->offers, o);
+    t->offers_open--;
+    free(o);
+}
+
 void queue_free(struct lock_table *t, struct lock *l)
 {
     while (l->waiters != NULL)
         waiter_remove(t, l, l->waiters);
     while (l->pollers != NULL)
         poller_remove(t, l, l->pollers);
+    while (l->offers != NULL)
+        offer_remove(t, l, l->offers);
 }
 
 /* Answer the request of w, if one waits. */
@@ -107,41 +116,56 @@ static void wake(struct lock_table *t, struct lock *l, struct waiter *w,
     w->conn = NULL;
     if (result == LOCK_CONFLICT) {
         t->counts.conflicts++;
-        if (l->shares != NULL) {
-            memcpy(a.holder, l->label, sizeof(a.holder));
-            a.since_s = l->since_s;
+        if (l->holdings != NULL) {
+            memcpy(a.holder, l->holdings->label, sizeof(a.holder));
+            a.since_s = l->holdings->since_s;
         }
     }
     t->wake(t->arg, conn, &a);
 }
 
-/* Whose turn is next: the first that is there or between two polls. */
+/* Whose turn is next: the first that is there or between two polls, and is
+ * neither in already by another share nor has an offer. */
 static struct waiter *first_of(const struct lock *l)
 {
     struct waiter *w;
 
     DL_FOREACH (l->waiters, w)
-        if (!w->is_gone)
+        if (!w->is_gone && w->offer == NULL &&
+            holding_of(l, &w->key.client) == NULL)
             return w;
     return NULL;
 }
 
-bool queue_is_turn(const struct lock *l, const struct lock_request *q)
+bool queue_is_turn(const struct lock *l, const struct client *c)
 {
-    const struct waiter *first = first_of(l);
+    const struct waiter *first;
 
-    if (l->offer_until_ms != 0)
-        return same_client(&l->offered, q);
-    return first == NULL || same_client(&first->key.client, q);
+    if (offer_of(l, c) != NULL)
+        return true;
+    first = first_of(l);
+    return first == NULL || are_same(&first->key.client, c);
 }
 
 /* ---- offers ---- */
 
-void queue_end_offer(struct lock_table *t, struct lock *l)
+struct offer *offer_of(const struct lock *l, const struct client *c)
 {
-    if (l->offer_until_ms != 0)
-        t->offers_open--;
-    l->offer_until_ms = 0;
+    struct offer *o;
+
+    DL_FOREACH (l->offers, o)
+        if (are_same(&o->client, c))
+            return o;
+    return NULL;
+}
+
+void queue_end_offer(struct lock_table *t, struct lock *l,
+                     const struct client *c)
+{
+    struct offer *o = offer_of(l, c);
+
+    if (o != NULL)
+        offer_remove(t, l, o);
 }
 
 /* All of that client: another node's share must not stand behind others for
@@ -149,10 +173,14 @@ void queue_end_offer(struct lock_table *t, struct lock *l)
 void queue_offer_to(struct lock_table *t, struct lock *l,
                     const struct client *c, int64_t now_ms)
 {
+    const struct offer *o = offer_of(l, c);
     struct waiter *w;
 
     DL_FOREACH (l->waiters, w) {
-        if (w->conn == NULL || !is_of(w, c))
+        if (!are_same(&w->key.client, c))
+            continue;
+        w->offer = o;
+        if (w->conn == NULL)
             continue;
         w->until_ms = now_ms + LOCK_PLACE_MS;
         heap_place(t, l, w->until_ms);
@@ -160,36 +188,54 @@ void queue_offer_to(struct lock_table *t, struct lock *l,
     }
 }
 
+/* false: no memory for it. The next that happens to the lock tries again. */
+static bool offer_make(struct lock_table *t, struct lock *l,
+                       const struct waiter *to, int64_t now_ms)
+{
+    struct offer *o = calloc(1, sizeof(*o));
+
+    if (o == NULL)
+        return false;
+    o->client = to->key.client;
+    o->slots = to->slots;
+    o->until_ms = now_ms + LOCK_OFFER_MS;
+    DL_APPEND(l->offers, o);
+    heap_place(t, l, o->until_ms);
+    t->counts.offers++;
+    t->offers_open++;
+    queue_offer_to(t, l, &o->client, now_ms);
+    return true;
+}
+
 void queue_pass_on(struct lock_table *t, struct lock *l, int64_t now_ms)
 {
     struct waiter *first;
 
-    if (l->shares != NULL || l->offer_until_ms != 0)
+    if (l->waiters == NULL)
         return;
-    first = first_of(l);
+    do
+        first = first_of(l);
     /* One between two polls has its turn when it asks again, or until its
      * place ends; one whose connection is gone is passed over. */
-    if (first == NULL || first->conn == NULL)
-        return;
-    l->offered = first->key.client;
-    l->offer_until_ms = now_ms + LOCK_OFFER_MS;
-    heap_place(t, l, l->offer_until_ms);
-    t->counts.offers++;
-    t->offers_open++;
-    queue_offer_to(t, l, &l->offered, now_ms);
+    while (first != NULL && first->conn != NULL &&
+           lock_has_room(l, first->slots, NULL) &&
+           offer_make(t, l, first, now_ms));
 }
 
 void queue_withdraw(struct lock_table *t, struct lock *l,
                     const struct lock_request *q, int64_t now_ms)
 {
     struct waiter *w;
+    struct offer *o;
+    struct client c;
 
-    if (l->offer_until_ms != 0 && same_client(&l->offered, q)) {
-        DL_FOREACH (l->waiters, w)
-            if (same_client(&w->key.client, q))
-                return; /* another share of it may still confirm */
-        queue_end_offer(t, l);
-    }
+    set_client(&c, q);
+    o = offer_of(l, &c);
+    DL_FOREACH (l->waiters, w)
+        if (o != NULL && w->offer == o)
+            o = NULL; /* another share of it may still confirm */
+    if (o != NULL)
+        offer_remove(t, l, o);
     queue_pass_on(t, l, now_ms);
 }
 
@@ -214,6 +260,7 @@ void queue_enter(struct lock_table *t, struct lock *l,
         poller_remove(t, l, p);
     wake(t, l, w, LOCK_CONFLICT); /* an older request of the same share */
     w->conn = q->conn;
+    w->slots = slots_of(q);
     w->is_gone = w->is_poller = false;
     w->until_ms = now_ms + (int64_t)q->wait_s * 1000;
     heap_place(t, l, w->until_ms);
@@ -248,7 +295,7 @@ void queue_refused(struct lock_table *t, struct lock *l,
     p = find(t, l, q, false);
     if (p == NULL) {
         /* With nobody in the queue, luck is as good for it as for others. */
-        if ((l->waiters == NULL && l->offer_until_ms == 0) ||
+        if ((l->waiters == NULL && l->offers == NULL) ||
             l->pollers_len >= LOCK_POLLERS_MAX ||
             (p = waiter_new(t, l, q, false)) == NULL)
             return;
@@ -306,18 +353,22 @@ void lock_gone(struct lock_table *t, const struct lock_id *id, const void *conn,
 /* ---- time ---- */
 
 /* An offer that nobody confirmed passes on; who let it pass loses the place. */
-static void offer_expire(struct lock_table *t, struct lock *l, int64_t now_ms)
+static void offers_expire(struct lock_table *t, struct lock *l, int64_t now_ms)
 {
-    struct waiter *w, *tmp;
+    struct offer *o, *next_o;
+    struct waiter *w, *next_w;
 
-    if (l->offer_until_ms == 0 || l->offer_until_ms > now_ms)
-        return;
-    t->counts.lapsed_offers++;
-    queue_end_offer(t, l);
-    DL_FOREACH_SAFE(l->waiters, w, tmp)
+    DL_FOREACH_SAFE(l->offers, o, next_o)
     {
-        if (w->conn == NULL && is_of(w, &l->offered))
-            waiter_remove(t, l, w);
+        if (o->until_ms > now_ms)
+            continue;
+        t->counts.lapsed_offers++;
+        DL_FOREACH_SAFE(l->waiters, w, next_w)
+        {
+            if (w->conn == NULL && w->offer == o)
+                waiter_remove(t, l, w);
+        }
+        offer_remove(t, l, o);
     }
 }
 
@@ -325,7 +376,7 @@ void queue_expire(struct lock_table *t, struct lock *l, int64_t now_ms)
 {
     struct waiter *w, *tmp;
 
-    offer_expire(t, l, now_ms);
+    offers_expire(t, l, now_ms);
     /* Before waits end: one that ends now and whose turn it is gets it. */
     queue_pass_on(t, l, now_ms);
     DL_FOREACH_SAFE(l->waiters, w, tmp)

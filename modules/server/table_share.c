@@ -1,31 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * table_share.c - the shares of holdings: each lock has a list of its own, and
- * all of them are in one hash, which keeps the usual lock with one share small.
+ * table_share.c - the shares of holdings: each holding has a list of its own,
+ * and all are in one hash, which keeps the usual one with one share small.
  */
 #include <string.h>
 
 #include "table_inner.h"
 
-static void set_key(struct share_key *k, const struct lock *l, const char *name)
+static void set_key(struct share_key *k, const struct holding *h,
+                    const char *name)
 {
     memset(k, 0, sizeof(*k));
-    k->lock = l;
+    k->holding = h;
     memcpy(k->name, name, strnlen(name, LOCK_SHARE_MAX));
 }
 
-struct share *share_find(const struct lock_table *t, const struct lock *l,
+struct share *share_find(const struct lock_table *t, const struct holding *h,
                          const char *name)
 {
     struct share_key key;
     struct share *s;
 
-    set_key(&key, l, name);
+    set_key(&key, h, name);
     HASH_FIND(hh, t->shares, &key, sizeof(key), s);
     return s;
 }
 
-struct share *share_add(struct lock_table *t, struct lock *l, const char *name)
+struct share *share_add(struct lock_table *t, struct holding *h,
+                        const char *name)
 {
     struct share *s = NULL;
 
@@ -33,56 +35,67 @@ struct share *share_add(struct lock_table *t, struct lock *l, const char *name)
         s = calloc(1, sizeof(*s));
     if (s == NULL)
         return NULL;
-    set_key(&s->key, l, name);
+    set_key(&s->key, h, name);
     HASH_ADD(hh, t->shares, key, sizeof(s->key), s);
     if (s->hh.tbl == NULL) {
         free(s);
         return NULL;
     }
     s->payer = payer_charge(t, LOCK_LIMIT_HELD);
-    DL_APPEND(l->shares, s);
-    l->shares_len++;
+    DL_APPEND(h->shares, s);
+    h->shares_len++;
     return s;
 }
 
-void share_remove(struct lock_table *t, struct lock *l, struct share *s)
+void share_remove(struct lock_table *t, struct holding *h, struct share *s)
 {
     HASH_DEL(t->shares, s);
-    DL_DELETE(l->shares, s);
-    l->shares_len--;
+    DL_DELETE(h->shares, s);
+    h->shares_len--;
     payer_release(t, LOCK_LIMIT_HELD, s->payer);
     free(s);
 }
 
 void share_change(struct lock_table *t, enum lock_change_kind kind,
-                  const struct lock *l, const struct share *s)
+                  const struct holding *h, const struct share *s)
 {
-    struct lock_row row = {.id = l->id,
-                           .client_len = l->holder.len,
+    struct lock_row row = {.id = h->lock->id,
+                           .client_len = h->holder.len,
                            .life_s = s->life_s,
-                           .token = l->token,
-                           .since_s = l->since_s,
-                           .is_broken = l->is_broken};
+                           .slot = h->slot,
+                           .slots = h->slots,
+                           .token = h->token,
+                           .since_s = h->since_s,
+                           .is_broken = h->is_broken};
 
-    memcpy(row.client, l->holder.id, l->holder.len);
+    memcpy(row.client, h->holder.id, h->holder.len);
     memcpy(row.share, s->key.name, sizeof(row.share));
-    memcpy(row.label, l->label, sizeof(row.label));
+    memcpy(row.label, h->label, sizeof(row.label));
     change_add(t, kind, &row);
+}
+
+static void expire(struct lock_table *t, struct holding *h, int64_t now_ms)
+{
+    struct share *s, *tmp;
+
+    DL_FOREACH_SAFE(h->shares, s, tmp)
+    {
+        if (s->expires_ms > now_ms)
+            continue;
+        share_change(t, LOCK_DROP, h, s);
+        share_remove(t, h, s);
+        t->counts.expired++;
+    }
 }
 
 void shares_expire(struct lock_table *t, struct lock *l, int64_t now_ms)
 {
-    struct share *s, *tmp;
-    bool was_held = l->shares != NULL;
+    struct holding *h, *tmp;
 
-    DL_FOREACH_SAFE(l->shares, s, tmp)
+    DL_FOREACH_SAFE(l->holdings, h, tmp)
     {
-        if (s->expires_ms > now_ms)
-            continue;
-        share_change(t, LOCK_DROP, l, s);
-        share_remove(t, l, s);
-        t->counts.expired++;
+        expire(t, h, now_ms);
+        if (h->shares == NULL)
+            holding_remove(t, h);
     }
-    if (was_held && l->shares == NULL)
-        t->held--;
 }

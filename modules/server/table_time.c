@@ -92,15 +92,18 @@ static int64_t sooner(int64_t a, int64_t b)
 static int64_t next_of(const struct lock *l)
 {
     int64_t next = INT64_MAX;
+    const struct holding *h;
     const struct share *s;
     const struct waiter *w;
+    const struct offer *o;
 
-    DL_FOREACH (l->shares, s)
-        next = sooner(next, s->expires_ms);
+    DL_FOREACH (l->holdings, h)
+        DL_FOREACH (h->shares, s)
+            next = sooner(next, s->expires_ms);
     DL_FOREACH (l->waiters, w)
         next = sooner(next, w->until_ms);
-    if (l->offer_until_ms != 0)
-        next = sooner(next, l->offer_until_ms);
+    DL_FOREACH (l->offers, o)
+        next = sooner(next, o->until_ms);
     return next;
 }
 

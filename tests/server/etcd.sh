@@ -60,6 +60,13 @@ is "the key is readable" "$(ctl get --print-value-only "/justalock/share/$a/c1" 
 like "so is who leads" "$(ctl get --print-value-only /justalock/leader)" '"server":"[^"]+:[0-9]+"'
 is "refreshed" "$(take "$lead" "$a" c1) $(head_of Justalock-Holding)" "200 renewed"
 is "refused" "$(take "$lead" "$a" c2)" 409
+p=$(lock pool)
+in_pool() { # CLIENT: "CODE SLOT"
+    ask "$lead" "/$p?s=60" -H "Justalock-Share: of.$1" -H 'Justalock-Slots: 2' -d "$1"
+    printf ' %s' "$(head_of Justalock-Slot)"
+}
+is "two in a pool, no third" "$(in_pool p0),$(in_pool p1),$(in_pool p2)" "200 0,200 1,409 "
+is "its key is readable" "$(ctl get --print-value-only "/justalock/share/$p/of.p1/1" | jq -c '[.slots, .life_s]')" "[2,60]"
 
 # ---- takeovers ----------------------------------------------------------------------
 ms() { echo $(($(date +%s%N) / 1000000)); }
@@ -73,6 +80,7 @@ over() { # TEXT SECONDS: another leads, nothing is lost, nothing granted twice
     ok "$1: the epoch is greater" [ "$epoch" -gt "$was_epoch" ]
     is "$1: the service is the same" "$(head_of Justalock-Service)" "$service"
     is "$1: and refused to others" "$(take "$lead" "$a" c2)" 409
+    is "$1: a pool is as it was" "$(in_pool p2),$(in_pool p1),$(in_pool p0)" "409 ,200 1,200 0"
     was_token=$token
     is "$1: a new one" "$(take "$lead" "$(lock "new $1")" c3)" 200
     token=$(head_of Justalock-Token)

@@ -163,7 +163,7 @@ sqlite3 "$D/locks.db" 'CREATE TABLE mine(x)'
 damaged "a foreign SQLite file" 200
 rm -rf "$D"
 mkdir -m 700 "$D"
-sqlite3 "$D/locks.db" 'CREATE TABLE mine(x); PRAGMA user_version=1'
+sqlite3 "$D/locks.db" 'CREATE TABLE mine(x); PRAGMA user_version=2'
 damaged "a foreign one that says our version, in a new folder" 65535
 again whole
 echo 'not a database, but a text that is longer than a head' >"$D/locks.db"
@@ -173,14 +173,18 @@ sqlite3 "$D/locks.db" "UPDATE share SET life_s=0 WHERE token=1"
 damaged "a lease of 0 s" 200
 again whole
 sqlite3 "$D/locks.db" "INSERT INTO share SELECT lock, 'more', x'61', life_s,
-    label, 77, since_s, 0 FROM share WHERE token=1"
+    label, 77, since_s, 0, slot, slots FROM share WHERE token=1"
 damaged "two holders of one lock" 200
 again whole
-sqlite3 "$D/locks.db" 'PRAGMA user_version=2' >"$T/null"
+sqlite3 "$D/locks.db" "INSERT INTO share SELECT lock, 'more', x'61', life_s,
+    label, 77, since_s, 0, 1, 2 FROM share WHERE token=1"
+damaged "company for one who is in alone" 200
+again whole
+sqlite3 "$D/locks.db" 'PRAGMA user_version=3' >"$T/null"
 like "another version is refused" \
     "$(refusal --listen "unix:$S" --state "$D")" '^78 .*another version'
 is "and left as it is" "$(sqlite3 "$D/locks.db" 'PRAGMA user_version') $(aside)" \
-    "2 0"
+    "3 0"
 # After the longest lease that it may have given: it grants again.
 again whole
 printf 'x' >"$D/locks.db"

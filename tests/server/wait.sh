@@ -232,7 +232,7 @@ is "types" "$(for p in / /v1/locks /metrics /healthz; do
 done)" "text/html; charset=utf-8;application/json;text/plain; version=0.0.4;text/plain; charset=utf-8;"
 is "every answer says what the server can" "$(for p in / /v1/locks /nope; do
     web -D - -o "$T/null" "http://x$p" | tr -d '\r' | grep '^Justalock-F'
-done | sort -u)" "Justalock-Features: wait release token holder share"
+done | sort -u)" "Justalock-Features: wait release token holder share slots"
 is "metrics: grants" "$(metric grants_total)" 24
 like "metrics: each line has its form" \
     "$(web http://x/metrics | grep -cvE '^(# (HELP|TYPE) justalock_[a-z_]+ .*|justalock_[a-z_]+(\{method="[A-Za-z]+",code="[0-9]+"\}|\{limit="[a-z-]+"\})? [0-9.]+)$')" '^0$'

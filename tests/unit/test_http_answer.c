@@ -15,7 +15,7 @@ static void has(const struct rig_answer *a, const char *name, const char *want)
 
 static void test_heads(void **state)
 {
-    static const char features[] = "wait release token holder share";
+    static const char features[] = "wait release token holder share slots";
     struct rig_answer a;
     uint64_t token;
     struct rig r;

@@ -37,7 +37,7 @@ static void fill(struct fixture *f)
     label(f, 'b', "other-client", "");
     assert_int_equal(wait_as(f, 'a', "third-client", "w", 20, &p),
                      LOCK_WAITING);
-    assert_true(lock_break(f->t, &b));
+    assert_true(lock_break(f->t, &b, LOCK_ALL_SLOTS));
 }
 
 /* No page tells more than it may. */

@@ -90,6 +90,7 @@ static struct lock_row row_of(const char *client, const char *share)
     memcpy(r.share, share, strlen(share) + 1);
     (void)snprintf(r.label, sizeof(r.label), "job 7 \"of\" \\ you");
     r.life_s = 65535;
+    r.slots = 1;
     r.token = (uint64_t)INT64_MAX;
     r.since_s = 1700000000;
     r.is_broken = true;
@@ -178,6 +179,8 @@ static void test_back(void **state)
     a = row_of("c", "");
     b = row_of(longest, share);
     b.is_broken = false;
+    b.slots = LOCK_SLOTS_MAX;
+    b.slot = LOCK_SLOTS_MAX - 1;
     memset(b.label, 'x', JUSTALOCK_LABEL_MAX);
     b.label[JUSTALOCK_LABEL_MAX] = '\0';
     e = start(&p);
@@ -224,6 +227,9 @@ static void test_drop(void **state)
     "{\"client\":\"" client "\",\"life_s\":" life ",\"token\":" token          \
     ",\"since_s\":1,\"broken\":" broken ",\"label\":\"" label "\"}"
 #define GOOD V("61", "60", "\"7\"", "false", "l")
+#define POOL(slots)                                                            \
+    "{\"client\":\"61\",\"life_s\":60,\"token\":\"7\",\"since_s\":1,"          \
+    "\"broken\":false,\"label\":\"l\",\"slots\":" slots "}"
 
 static void test_foreign(void **state)
 {
@@ -238,6 +244,14 @@ static void test_foreign(void **state)
         {SHARE "x/s", GOOD, false},
         {SHARE ID "A/s", GOOD, false},
         {SHARE ID "/s/61", GOOD, false},
+        {SHARE ID "/s/2", POOL("3"), true},
+        {SHARE ID "/s/3", POOL("3"), false},
+        {SHARE ID "/s/", POOL("3"), false},
+        {SHARE ID "/s/-1", POOL("3"), false},
+        {SHARE ID "/s", POOL("3"), false},
+        {SHARE ID "/s/0", POOL("1"), false},
+        {SHARE ID "/s/1023", POOL("1024"), true},
+        {SHARE ID "/s/0", POOL("1025"), false},
         {SHARE, GOOD, false},
         {SHARE ID "/s", "", false},
         {SHARE ID "/s", "x", false},

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "../../modules/server/store.h"
+#include "log.h"
 #include "scratch.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
@@ -70,6 +71,7 @@ static struct lock_change change(enum lock_change_kind kind, unsigned lock,
     (void)snprintf(c.row.share, sizeof(c.row.share), "a");
     (void)snprintf(c.row.label, sizeof(c.row.label), "job of %s", client);
     c.row.life_s = life_s;
+    c.row.slots = 1;
     c.row.token = 40 + lock;
     c.row.since_s = 1700000000;
     return c;
@@ -264,6 +266,10 @@ static void test_rows_of_others(void **state)
         "UPDATE share SET life_s=65536",
         "UPDATE share SET life_s=-1",
         "UPDATE share SET life_s='long'",
+        "UPDATE share SET slots=0",
+        "UPDATE share SET slots=1025",
+        "UPDATE share SET slot=1",
+        "UPDATE share SET slot=-1",
         "UPDATE share SET label=printf('%.1000c','x')",
         "UPDATE released SET life_s=0",
         "UPDATE released SET client=x''",
@@ -300,13 +306,74 @@ static void test_other_version(void **state)
 
     (void)state;
     store_close(s);
-    run_sql("version", "PRAGMA user_version=2");
+    run_sql("version", "PRAGMA user_version=3");
     assert_int_equal(store_open(in_scratch("version"), NULL, &s, &found, &err),
                      JUSTALOCK_CONFIG);
     assert_non_null(strstr(err.text, "another version"));
-    run_sql("version", "PRAGMA user_version=1; DROP TABLE released");
+    run_sql("version", "PRAGMA user_version=2; DROP TABLE released");
     s = open_store("version", &found);
     assert_int_equal(found.state, STORE_DAMAGED);
+    store_close(s);
+}
+
+/* What a server of version 1 left, as it left it. */
+static void make_version_1(const char *folder)
+{
+    struct justalock_error err;
+    struct store_found found;
+    struct store *s = open_store(folder, &found);
+    struct lock_change c = change(LOCK_PUT_TOMB, 3, "three", 60);
+
+    assert_int_equal(store_commit(s, &c, 1, 41, &err), JUSTALOCK_OK);
+    store_close(s);
+    run_sql(folder,
+            "DROP TABLE share;"
+            "CREATE TABLE share(lock BLOB NOT NULL, share TEXT NOT NULL,"
+            " client BLOB NOT NULL, life_s INTEGER NOT NULL, label TEXT NOT"
+            " NULL, token INTEGER NOT NULL, since_s INTEGER NOT NULL, broken"
+            " INTEGER NOT NULL, PRIMARY KEY(lock, share)) WITHOUT ROWID;"
+            "INSERT INTO share VALUES(x'01000000000000000000000000000000',"
+            "'a', x'6f6e65', 300, 'job of one', 41, 1700000000, 0);"
+            "INSERT INTO share VALUES(x'01000000000000000000000000000000',"
+            "'b', x'6f6e65', 60, 'job of one', 41, 1700000000, 1);"
+            "PRAGMA user_version=1");
+}
+
+/* Nothing that it held is lost; it is upgraded once. */
+static void test_upgrade(void **state)
+{
+    struct lock_change c = change(LOCK_PUT, 1, "two", 60);
+    struct justalock_error err;
+    struct store_found found;
+    struct rows rows;
+    struct store *s;
+
+    (void)state;
+    make_version_1("old");
+    c.row.slot = 1023;
+    c.row.slots = 1024;
+    for (int i = 0; i < 2; i++) {
+        s = open_store("old", &found);
+        assert_int_equal(found.state, STORE_WHOLE);
+        assert_int_equal(found.last_token, 41);
+        load(s, &rows);
+        assert_int_equal(rows.len, 3 + i);
+        assert_int_equal(rows.row[0].life_s, 300);
+        assert_int_equal(rows.row[0].slot, 0);
+        assert_int_equal(rows.row[0].slots, 1);
+        assert_string_equal(rows.row[0].label, "job of one");
+        assert_int_equal(rows.row[0].token, 41);
+        if (i == 0) /* the same lock and share, in another slot */
+            assert_int_equal(store_commit(s, &c, 1, 41, &err), JUSTALOCK_OK);
+        else
+            assert_memory_equal(&rows.row[1], &c.row, sizeof(c.row));
+        store_close(s);
+    }
+    s = open_store("old", &found);
+    c.kind = LOCK_DROP;
+    assert_int_equal(store_commit(s, &c, 1, 41, &err), JUSTALOCK_OK);
+    load(s, &rows);
+    assert_int_equal(rows.len, 3); /* the others are there */
     store_close(s);
 }
 
@@ -392,6 +459,63 @@ static void test_each_failure(void **state)
     assert_true(failed > 100 && refused > 50);
 }
 
+/* A number, without a trace of the look. */
+static int look_up(const char *folder, const char *text)
+{
+    sqlite3_stmt *st = NULL;
+    sqlite3 *db = NULL;
+    char path[300];
+    int n;
+
+    (void)snprintf(path, sizeof(path), "%s/%s/locks.db", scratch, folder);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    assert_int_equal(sqlite3_prepare_v2(db, text, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    n = sqlite3_column_int(st, 0);
+    (void)sqlite3_finalize(st);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    return n;
+}
+
+/* Of the one version or of the other, with all that was held. */
+static void test_each_failure_of_upgrade(void **state)
+{
+    unsigned failed = 0, refused = 0;
+    int version = 0;
+    bool hit;
+
+    (void)state;
+    do {
+        struct justalock_error err = {.text = ""};
+        struct store_found found;
+        struct store *s = NULL;
+        enum justalock_status st;
+
+        if (version != 1) {
+            if (version != 0)
+                assert_int_equal(scratch_clear(in_scratch("short")), 0);
+            make_version_1("short");
+        }
+        calls = 0;
+        fail_at = failed + 1;
+        st = store_open(in_scratch("short"), NULL, &s, &found, &err);
+        hit = calls >= fail_at;
+        fail_at = 0;
+        failed += hit;
+        refused += st != JUSTALOCK_OK;
+        if (st == JUSTALOCK_OK)
+            store_close(s);
+        else
+            assert_true(st == JUSTALOCK_SYS || st == JUSTALOCK_NOMEM);
+        version = look_up("short", "PRAGMA user_version");
+        assert_true(version == 2 || (version == 1 && st != JUSTALOCK_OK));
+        assert_int_equal(look_up("short", "SELECT count(*) FROM share"), 2);
+        assert_int_equal(look_up("short", "SELECT count(*) FROM released"), 1);
+    } while (hit);
+    assert_true(failed > 100 && refused > 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,10 +524,13 @@ int main(void)
         cmocka_unit_test(test_damage_that_lasts),
         cmocka_unit_test(test_rows_of_others),
         cmocka_unit_test(test_other_version),
+        cmocka_unit_test(test_upgrade),
         cmocka_unit_test(test_each_failure),
+        cmocka_unit_test(test_each_failure_of_upgrade),
     };
     sqlite3_mem_methods memory;
 
+    log_open("test", LOG_LEVEL_WARN);
     /* A hundred starts, each of which writes the log's room to the disk. */
     (void)setenv("TMPDIR", "/dev/shm", 0);
     /* Its lookaside slots would hide most of the small ones. */

@@ -49,6 +49,7 @@ static void grant(struct store *s, unsigned n)
     memcpy(c.row.client, "one", 3);
     (void)snprintf(c.row.share, sizeof(c.row.share), "a");
     c.row.life_s = 60;
+    c.row.slots = 1;
     c.row.token = n;
     if (store_commit(s, &c, 1, n, &err) != JUSTALOCK_OK)
         fail_msg("grant %u: %s", n, err.text);

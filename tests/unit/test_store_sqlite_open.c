@@ -165,10 +165,10 @@ static void test_troubles(void **state)
 
     (void)state;
     make_state();
-    sql("PRAGMA user_version=2");
+    sql("PRAGMA user_version=3");
     assert_fails(open_it(&s, &found, &err), JUSTALOCK_CONFIG, err,
                  "another version");
-    sql("PRAGMA user_version=1");
+    sql("PRAGMA user_version=2");
     /* Somebody is at it. */
     assert_int_equal(sqlite3_open(file("locks.db"), &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db,

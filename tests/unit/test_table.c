@@ -168,12 +168,12 @@ static void test_break(void **state)
 
     (void)state;
     begin(&f);
-    assert_false(lock_break(f.t, &q.id));
+    assert_false(lock_break(f.t, &q.id, LOCK_ALL_SLOTS));
     (void)take(&f, 'a', "one", "s", 10);
     (void)take(&f, 'a', "one", "t", 20);
     (void)changes(&f);
     pass_ms(&f, 5000);
-    assert_true(lock_break(f.t, &q.id));
+    assert_true(lock_break(f.t, &q.id, LOCK_ALL_SLOTS));
     assert_int_equal(changes(&f), 2); /* remembered by both shares */
     assert_int_equal(take(&f, 'a', "one", "s", 10).result, LOCK_CONFLICT);
     assert_int_equal(take(&f, 'a', "one", "u", 10).result, LOCK_CONFLICT);
@@ -193,6 +193,7 @@ static struct lock_row row_of(const struct lock_request *q, uint64_t token)
     struct lock_row row = {.id = q->id,
                            .client_len = q->client_len,
                            .life_s = q->life_s,
+                           .slots = 1,
                            .token = token,
                            .since_s = WALL};
 
@@ -305,11 +306,11 @@ static void test_view(void **state)
     pass_ms(&f, 1000);
     assert_true(lock_look(f.t, &q.id, f.now, &v));
     assert_true(v.is_held);
-    assert_int_equal(v.shares, 2);
+    assert_int_equal(v.first.shares, 2);
     assert_int_equal(v.waiters, 1);
-    assert_int_equal(v.expires_ms, 29000);
-    assert_int_equal(v.token, 1);
-    assert_string_equal(v.holder, "label of one");
+    assert_int_equal(v.first.expires_ms, 29000);
+    assert_int_equal(v.first.token, 1);
+    assert_string_equal(v.first.label, "label of one");
     end(&f);
 }
 

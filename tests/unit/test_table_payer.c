@@ -75,7 +75,7 @@ static void test_held_gives_room(void **state)
 static void test_loaded(void **state)
 {
     struct lock_row row = {
-        .client = "c", .client_len = 1, .share = "s", .life_s = 60};
+        .client = "c", .client_len = 1, .share = "s", .life_s = 60, .slots = 1};
     struct fixture f;
 
     (void)state;

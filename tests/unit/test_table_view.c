@@ -29,12 +29,13 @@ static void test_held(void **state)
     assert_int_equal(take(&f, 'a', "one", "s", 60).result, LOCK_NEW);
     assert_int_equal(take(&f, 'a', "one", "t", 90).result, LOCK_RENEWED);
     v = view(&f, 'a', f.now + 1000, &found);
-    assert_true(found && v.is_held && !v.is_broken);
-    assert_int_equal(v.shares, 2);
-    assert_int_equal(v.expires_ms, 89000); /* of the share that lasts longest */
-    assert_int_equal(v.since_s, WALL + f.now / 1000);
-    assert_true(v.token > 0);
-    assert_string_equal(v.holder, "label of one");
+    assert_true(found && v.is_held && !v.first.is_broken);
+    assert_int_equal(v.first.shares, 2);
+    assert_int_equal(v.first.expires_ms,
+                     89000); /* of the share that lasts longest */
+    assert_int_equal(v.first.since_s, WALL + f.now / 1000);
+    assert_true(v.first.token > 0);
+    assert_string_equal(v.first.label, "label of one");
     v = view(&f, 'a', f.now + 89999, &found);
     assert_true(found && v.is_held);
     v = view(&f, 'a', f.now + 90000, &found); /* to the millisecond */
@@ -59,8 +60,8 @@ static void test_waited_for(void **state)
     v = view(&f, 'a', f.now, &found);
     assert_true(found); /* somebody's turn, nobody's lock */
     assert_false(v.is_held);
-    assert_string_equal(v.holder, "");
-    assert_int_equal(v.token, 0);
+    assert_string_equal(v.first.label, "");
+    assert_int_equal(v.first.token, 0);
     end(&f);
 }
 

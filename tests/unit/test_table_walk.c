@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_table_walk.c - a random walk through the lock table beside a model that
- * knows only what the clients were answered: one holder, tokens that grow, no
- * share that comes back, first come first served, each wait answered once and
- * in time. Passes end in a commit to a played disk, in a commit put off or in
- * a crash before it; what was answered by then must hold after the restart.
- * Offers are heard at once, and may be of a release that a crash takes back.
- * Then: every allocation fails in turn.
+ * knows only what the clients were answered: one holder, or as many as each of
+ * them allows and each in a slot of its own, tokens that grow, no share that
+ * comes back, first come first served, each wait answered once and in time.
+ * Passes end in a commit to a played disk, in a commit put off or in a crash
+ * before it; what was answered by then must hold after the restart. Offers are
+ * heard at once, and may be of a release that a crash takes back. Then: every
+ * allocation fails in turn.
  */
 #include <stdlib.h>
 
@@ -18,13 +19,14 @@
 #define DISK    256
 #define WAITS   64
 #define SEEDS   40
-#define STEPS   4000
+#define STEPS   6000
 
 struct held { /* what a client knows of one share of its */
     int64_t until, tomb_until;
     unsigned life_s;
     int64_t place_until;   /* INT64_MAX: it waits */
     unsigned place_number; /* in the order in which they came */
+    unsigned place_slots;
 };
 
 struct wait {
@@ -35,11 +37,11 @@ struct wait {
 
 struct said { /* an answer that leaves with the commit */
     int lock, client, share;
-    unsigned life_s, wait_s;
+    unsigned life_s, wait_s, slots;
     bool is_give;
     size_t before; /* is_give: what was said then */
     int64_t at;
-    bool is_free; /* nobody held it or waited for it when it was decided */
+    bool is_free; /* there was room, and nobody waited, when it was decided */
     struct lock_answer answer;
     struct wait *woken; /* NULL: answered at once */
 };
@@ -49,11 +51,17 @@ struct walk {
     int64_t now;
     unsigned long long random;
     struct held held[LOCKS][CLIENTS][SHARES];
-    uint64_t token[LOCKS], last_token;
-    bool is_broken[LOCKS];
-    int offered[LOCKS]; /* a client; -1 */
-    int64_t offer_until[LOCKS];
+    uint64_t last_token;
+    struct holder { /* what a client knows of its holding, and its offer */
+        uint64_t token;
+        unsigned slot, slots;
+        unsigned slot_there; /* not heard yet, perhaps */
+        bool is_broken;
+        int64_t offer_until; /* 0: none open */
+        unsigned offer_slots;
+    } holder[LOCKS][CLIENTS];
     unsigned places;
+    const struct said *taking; /* what lock_take is about; NULL */
     struct wait waits[WAITS];
     struct lock_row shares[DISK], tombs[DISK * 8];
     size_t shares_len, tombs_len;
@@ -61,6 +69,7 @@ struct walk {
     struct said said[64];
     size_t said_len;
     unsigned long grants, renewals, offers, refusals, crashes, revivals;
+    unsigned long together[4]; /* grants with so many others in */
 };
 
 static const char *const client_names[CLIENTS] = {"c0", "c1", "c11", "d"};
@@ -78,7 +87,7 @@ static bool same_row(const struct lock_row *a, const struct lock_row *b,
                      bool client)
 {
     return memcmp(&a->id, &b->id, sizeof(a->id)) == 0 &&
-           strcmp(a->share, b->share) == 0 &&
+           strcmp(a->share, b->share) == 0 && a->slot == b->slot &&
            (!client || (a->client_len == b->client_len &&
                         memcmp(a->client, b->client, a->client_len) == 0));
 }
@@ -130,46 +139,101 @@ static bool holds(const struct walk *w, int lock, int client, int64_t at)
     return false;
 }
 
+/* No more are in than any of them allows, and each in a slot of its own. */
+static void check_company(struct walk *w, const struct said *a)
+{
+    const struct holder *my = &w->holder[a->lock][a->client];
+    unsigned in = 1, most = my->slots;
+
+    for (int c = 0; c < CLIENTS; c++) {
+        const struct holder *o = &w->holder[a->lock][c];
+
+        if (c == a->client || !holds(w, a->lock, c, a->at))
+            continue;
+        in++;
+        if (o->slots < most)
+            most = o->slots;
+        if (o->slot == my->slot)
+            fail_msg("two holders of slot %u of lock %d: %d and %d", o->slot,
+                     a->lock, a->client, c);
+    }
+    if (in > most)
+        fail_msg("%u holders of lock %d, at most %u", in, a->lock, most);
+    if (a->answer.result == LOCK_NEW)
+        w->together[in - 1]++;
+}
+
 static void check_taken(struct walk *w, const struct said *a)
 {
     struct held *h = &w->held[a->lock][a->client][a->share];
     int64_t until = a->at + (int64_t)a->life_s * 1000;
 
-    for (int c = 0; c < CLIENTS; c++)
-        if (c != a->client && holds(w, a->lock, c, a->at))
-            fail_msg("two holders of lock %d: %d and %d", a->lock, a->client,
-                     c);
+    struct holder *my = &w->holder[a->lock][a->client];
+
     if (h->tomb_until > a->at)
         fail_msg("share %d of %d came back", a->share, a->client);
     if (a->answer.result == LOCK_NEW) {
         w->grants++;
         assert_true(a->answer.token > w->last_token);
-        w->last_token = w->token[a->lock] = a->answer.token;
+        w->last_token = my->token = a->answer.token;
+        my->slot = a->answer.slot;
+        my->slots = a->slots == 0 ? 1 : a->slots;
+        assert_true(my->slot < my->slots);
     } else {
         w->renewals++;
-        assert_int_equal(a->answer.token, w->token[a->lock]);
+        assert_int_equal(a->answer.token, my->token);
+        if (a->answer.slot != my->slot)
+            fail_msg("%d was moved from slot %u to %u", a->client, my->slot,
+                     a->answer.slot);
     }
+    check_company(w, a);
     if (until > h->until)
         h->until = until;
     if (a->life_s > h->life_s)
         h->life_s = a->life_s;
     h->place_until = 0;
-    w->offered[a->lock] = -1;
+    my->offer_until = 0;
+}
+
+/* We are within its request: what it has then is not known yet. */
+static bool is_taking(const struct walk *w, int lock, int client)
+{
+    return w->taking != NULL && w->taking->lock == lock &&
+           w->taking->client == client;
 }
 
 static void check_woken(struct walk *w, const struct said *a)
 {
     const struct held *h = &w->held[a->lock][a->client][a->share];
+    struct holder *my = &w->holder[a->lock][a->client];
+    unsigned in = 0, most = 0;
 
     if (a->answer.result == LOCK_CONFLICT)
         return;
     assert_int_equal(a->answer.result, LOCK_OFFERED);
     w->offers++;
-    if (w->offered[a->lock] == a->client || holds(w, a->lock, a->client, a->at))
+    if (my->offer_until != 0 || holds(w, a->lock, a->client, a->at))
         return; /* all of that client are woken */
+    if (is_taking(w, a->lock, a->client))
+        return; /* by what it gets just now, or by the place that it takes */
+    /* One of its shares was the first: the one that allows most, perhaps. */
+    for (int s = 0; s < SHARES; s++) {
+        const struct held *o = &w->held[a->lock][a->client][s];
+
+        if (o->place_until > a->at && o->place_slots > most)
+            most = o->place_slots;
+    }
+    my->offer_slots = most;
     for (int c = 0; c < CLIENTS; c++) {
-        if (holds(w, a->lock, c, a->at))
-            fail_msg("offered while %d holds it", c);
+        const struct holder *other = &w->holder[a->lock][c];
+        bool is_in = c != a->client && holds(w, a->lock, c, a->at);
+        unsigned allows = is_in ? other->slots : other->offer_slots;
+
+        if (is_in || (c != a->client && other->offer_until > a->at &&
+                      !is_taking(w, a->lock, c))) {
+            in++;
+            most = allows < most ? allows : most;
+        }
         for (int s = 0; s < SHARES && c != a->client; s++) {
             const struct held *o = &w->held[a->lock][c][s];
 
@@ -178,8 +242,9 @@ static void check_woken(struct walk *w, const struct said *a)
                 fail_msg("%d was passed over for %d", c, a->client);
         }
     }
-    w->offered[a->lock] = a->client;
-    w->offer_until[a->lock] = a->at + LOCK_OFFER_MS;
+    if (in >= most)
+        fail_msg("offered to %d, with %u in of %u", a->client, in, most);
+    my->offer_until = a->at + LOCK_OFFER_MS;
 }
 
 static void check_given(struct walk *w, const struct said *a)
@@ -213,7 +278,7 @@ static void hear(struct walk *w, const struct said *a)
         /* Nobody holds it or is before us: then there is no refusal, but for
          * what was given back. */
         if (a->is_free && (a->share == 0 || h->tomb_until == 0))
-            fail_msg("a free lock was refused");
+            fail_msg("a lock with room was refused");
         w->revivals += h->tomb_until > a->at;
     }
 }
@@ -284,23 +349,34 @@ static void walk_take(struct walk *w, struct said *a, struct wait *p)
     struct lock_request q =
         walk_request(a->lock, a->client, a->share, a->life_s);
     struct held *h = &w->held[a->lock][a->client][a->share];
+    struct holder *my = &w->holder[a->lock][a->client];
     struct lock_view v;
 
     (void)lock_run(w->t, w->now);
-    a->is_free = !lock_look(w->t, &q.id, w->now, &v);
+    q.slots = a->slots;
+    a->is_free = !lock_look(w->t, &q.id, w->now, &v) ||
+                 (v.waiters == 0 && v.holders < v.slots &&
+                  v.holders < a->slots && !my->is_broken);
     q.wait_s = p == NULL ? 0 : a->wait_s;
     q.conn = p;
+    if (p != NULL) /* it may be woken from within */
+        h->place_slots = a->slots == 0 ? 1 : a->slots;
     if (p != NULL)
         *p = (struct wait){.is_open = true,
                            .lock = a->lock,
                            .client = a->client,
                            .share = a->share,
                            .deadline = w->now + (int64_t)a->wait_s * 1000};
+    w->taking = a;
     lock_take(w->t, &q, w->now, WALL, &a->answer);
+    w->taking = NULL;
     /* Now, not when it is heard: a break may come in between. */
-    if (a->answer.result == LOCK_NEW)
-        w->is_broken[a->lock] = false;
-    assert_false(a->answer.result == LOCK_RENEWED && w->is_broken[a->lock]);
+    if (a->answer.result == LOCK_NEW) {
+        my->is_broken = false;
+        my->offer_until = 0;
+        my->slot_there = a->answer.slot;
+    }
+    assert_false(a->answer.result == LOCK_RENEWED && my->is_broken);
     if (a->answer.result == LOCK_WAITING) {
         if (h->place_until <= w->now)
             h->place_number = ++w->places;
@@ -311,6 +387,32 @@ static void walk_take(struct walk *w, struct said *a, struct wait *p)
     if (p != NULL)
         p->is_open = false;
     say(w, a);
+}
+
+/* The holder of a slot, or all; a stale slot of a client that is gone only
+ * makes the model forgive more. */
+static void break_some(struct walk *w, int lock, const struct lock_id *id)
+{
+    unsigned slot = pick(w, 3);
+
+    if (pick(w, 3) == 0)
+        slot = LOCK_ALL_SLOTS;
+    if (!lock_break(w->t, id, slot))
+        return;
+    for (int c = 0; c < CLIENTS; c++)
+        if (slot == LOCK_ALL_SLOTS || w->holder[lock][c].slot_there == slot)
+            w->holder[lock][c].is_broken = true;
+}
+
+/* The first lock is held by one, the second by two; of the third each wants
+ * something else now and then. */
+static unsigned pick_slots(struct walk *w, int lock)
+{
+    if (lock == 0)
+        return pick(w, 2);
+    if (lock == 1)
+        return 2;
+    return pick(w, 8) == 0 ? 1 + pick(w, 3) : 4;
 }
 
 static void ask(struct walk *w)
@@ -324,6 +426,7 @@ static void ask(struct walk *w)
     struct lock_request q = walk_request(a.lock, a.client, a.share, a.life_s);
     struct wait *p;
 
+    a.slots = pick_slots(w, a.lock);
     switch (pick(w, 10)) {
     case 0:
     case 1:
@@ -331,6 +434,7 @@ static void ask(struct walk *w)
         a.before = w->said_len;
         /* Who sends this relies on nothing, whatever is answered. */
         w->held[a.lock][a.client][a.share].until = 0;
+        w->holder[a.lock][a.client].offer_until = 0; /* or another share's */
         lock_give(w->t, &q, w->now, &a.answer);
         say(w, &a);
         break;
@@ -342,8 +446,8 @@ static void ask(struct walk *w)
         walk_take(w, &a, p);
         break;
     case 5:
-        if (pick(w, 10) == 0 && lock_break(w->t, &q.id))
-            w->is_broken[a.lock] = true;
+        if (pick(w, 10) == 0)
+            break_some(w, a.lock, &q.id);
         break;
     default:
         walk_take(w, &a, NULL);
@@ -363,6 +467,29 @@ static void lose_a_connection(struct walk *w)
     w->held[p->lock][p->client][p->share].place_until = w->now + LOCK_PLACE_MS;
 }
 
+/* A holding whose answer was lost may be there, or be gone. */
+static void remember(struct walk *w, int lock, int client)
+{
+    struct holder *my = &w->holder[lock][client];
+    const char *name = client_names[client];
+
+    my->offer_until = 0;
+    my->is_broken = false;
+    for (size_t i = 0; i < w->shares_len; i++) {
+        const struct lock_row *r = &w->shares[i];
+
+        if (r->id.bytes[0] != 'a' + lock || r->client_len != strlen(name) ||
+            memcmp(r->client, name, r->client_len) != 0)
+            continue;
+        my->token = r->token;
+        my->slot = my->slot_there = r->slot;
+        my->slots = r->slots;
+        my->is_broken = r->is_broken;
+    }
+    for (int s = 0; s < SHARES; s++)
+        w->held[lock][client][s].place_until = 0;
+}
+
 static void restart(struct walk *w)
 {
     lock_table_free(w->t);
@@ -377,17 +504,8 @@ static void restart(struct walk *w)
                          JUSTALOCK_OK);
     memset(w->waits, 0, sizeof(w->waits));
     for (int l = 0; l < LOCKS; l++) {
-        w->offered[l] = -1;
-        /* A holding whose answer was lost may be there, or be gone. */
-        w->is_broken[l] = false;
-        for (size_t i = 0; i < w->shares_len; i++)
-            if (w->shares[i].id.bytes[0] == 'a' + l) {
-                w->token[l] = w->shares[i].token;
-                w->is_broken[l] = w->shares[i].is_broken;
-            }
         for (int c = 0; c < CLIENTS; c++)
-            for (int s = 0; s < SHARES; s++)
-                w->held[l][c][s].place_until = 0;
+            remember(w, l, c);
     }
     w->crashes++;
 }
@@ -407,14 +525,17 @@ static void end_pass(struct walk *w)
     }
     for (size_t i = 0; i < WAITS; i++)
         assert_false(w->waits[i].is_open && w->waits[i].deadline <= w->now);
-    for (int l = 0; l < LOCKS; l++) {
-        if (w->offered[l] < 0 || w->offer_until[l] > w->now)
-            continue;
-        for (int s = 0; s < SHARES; s++)
-            if (w->held[l][w->offered[l]][s].place_until != INT64_MAX)
-                w->held[l][w->offered[l]][s].place_until = 0;
-        w->offered[l] = -1;
-    }
+    for (int l = 0; l < LOCKS; l++)
+        for (int c = 0; c < CLIENTS; c++) {
+            struct holder *my = &w->holder[l][c];
+
+            if (my->offer_until == 0 || my->offer_until > w->now)
+                continue;
+            for (int s = 0; s < SHARES; s++)
+                if (w->held[l][c][s].place_until != INT64_MAX)
+                    w->held[l][c][s].place_until = 0;
+            my->offer_until = 0;
+        }
 }
 
 /* On to the next thing that is due, or a part of the way there: an offer or
@@ -430,7 +551,7 @@ static void time_goes_by(struct walk *w)
 static void test_walk(void **state)
 {
     unsigned long grants = 0, renewals = 0, offers = 0, crashes = 0,
-                  revivals = 0;
+                  revivals = 0, together[4] = {0};
     static struct walk w;
 
     (void)state;
@@ -453,6 +574,8 @@ static void test_walk(void **state)
         offers += w.offers;
         crashes += w.crashes;
         revivals += w.revivals;
+        for (int i = 0; i < 4; i++)
+            together[i] += w.together[i];
         for (int i = 0; i < 100; i++)
             (void)lock_run(w.t, w.now += 100000);
         assert_int_equal(lock_counts(w.t).offers_open, 0);
@@ -462,6 +585,7 @@ static void test_walk(void **state)
     /* The walk has been where it should. */
     assert_true(grants > 5000 && renewals > 1000 && offers > 1000 &&
                 crashes > 500 && revivals > 1000);
+    assert_true(together[1] > 1000 && together[2] > 100 && together[3] > 20);
 }
 
 /* ---- no memory ---- */
@@ -502,6 +626,7 @@ static bool story(struct fixture *f)
     size_t len;
     bool is_whole, busy = false;
     struct lock_answer a = take(f, 'a', "one", "s", 10);
+    struct lock_request q = request('c', "one", "s", 10);
 
     busy |= a.result == LOCK_BUSY;
     busy |= take(f, 'a', "one", "t", 10).result == LOCK_BUSY;
@@ -509,6 +634,12 @@ static bool story(struct fixture *f)
     busy |= give(f, 'a', "one", "s") == LOCK_BUSY;
     busy |= take(f, 'b', "two", "s", 10).result == LOCK_BUSY;
     (void)take(f, 'a', "poll", "", 10);
+    q.slots = 2;
+    for (const char *c = "12"; *c != '\0'; c++) {
+        q.client[0] = (uint8_t)*c;
+        lock_take(f->t, &q, f->now, WALL, &a);
+        busy |= a.result == LOCK_BUSY;
+    }
     pass_ms(f, 20000);
     (void)lock_changes(f->t, &len, &is_whole);
     return !busy && is_whole;
@@ -551,7 +682,8 @@ static void test_no_memory_to_load(void **state)
 
     (void)state;
     while (!ok) {
-        struct lock_row row = {.client_len = 3, .life_s = 10, .token = 7};
+        struct lock_row row = {
+            .client_len = 3, .life_s = 10, .slots = 1, .token = 7};
         struct fixture f;
 
         memset(&f, 0, sizeof(f));
