@@ -69,7 +69,7 @@ MODULE  := error clock buf parse wire agent_client
 CONFIG  := config config_text config_report config_schema config_value config_url config_check config_name config_policy config_users config_show
 COMMON  := $(BASE) notify id secret lease $(CONFIG) keeper_wire keeper_spawn wire agent_client
 TRANSFER := transfer transfer_easy transfer_name transfer_loop
-NETWORK := $(TRANSFER) service service_view keeper keeper_ask keeper_give keeper_query keeper_gate keeper_many keeper_servers keeper_timer
+NETWORK := $(TRANSFER) service service_view keeper keeper_ask keeper_give keeper_query keeper_gate keeper_many keeper_servers keeper_slots keeper_timer
 LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
 LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse urls
 

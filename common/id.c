@@ -93,6 +93,26 @@ static void hash(const void *data, size_t len, struct lock_id *ret_id)
     memcpy(ret_id->bytes, digest, sizeof(ret_id->bytes));
 }
 
+void id_of_slot(const struct lock_id *pool, unsigned slot,
+                struct lock_id *ret_id)
+{
+    static const char prefix[] = "justalock-slot:";
+    uint8_t data[sizeof(prefix) - 1 + sizeof(pool->bytes) + 2];
+    uint8_t *at = data;
+
+    if (slot == 0) {
+        *ret_id = *pool;
+        return;
+    }
+    memcpy(at, prefix, sizeof(prefix) - 1);
+    at += sizeof(prefix) - 1;
+    memcpy(at, pool->bytes, sizeof(pool->bytes));
+    at += sizeof(pool->bytes);
+    at[0] = (uint8_t)(slot >> 8);
+    at[1] = (uint8_t)slot;
+    hash(data, sizeof(data), ret_id);
+}
+
 static bool is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');

@@ -52,6 +52,13 @@ enum justalock_status id_parse_strict(const char *text, size_t len,
                                       struct justalock_error *err)
     JUSTALOCK_MUST;
 
+/*
+ * The lock that stands for a slot of a pool where a service knows no pools:
+ * slot 0 is the pool's own id, the others are hashed from it and their number.
+ */
+void id_of_slot(const struct lock_id *pool, unsigned slot,
+                struct lock_id *ret_id);
+
 /* Time (8 bytes, big-endian ns) and 8 bytes of getrandom. */
 enum justalock_status id_random(struct lock_id *ret_id,
                                 struct justalock_error *err) JUSTALOCK_MUST;

@@ -34,6 +34,7 @@ extern "C" {
 #define JUSTALOCK_LABEL_MAX   120 /* printable characters of a label */
 #define JUSTALOCK_LIFE_MIN_S  1
 #define JUSTALOCK_LIFE_MAX_S  65535
+#define JUSTALOCK_SLOTS_MAX   1024 /* holders of one lock at once */
 
 /* The numbers never change; new ones are added at the end. */
 enum justalock_status {
@@ -187,6 +188,18 @@ JUSTALOCK_API enum justalock_status justalock_options_client_id(
 JUSTALOCK_API enum justalock_status justalock_options_lifetime_s(
     struct justalock_options *options, unsigned lifetime_s,
     struct justalock_error *err) JUSTALOCK_MUST;
+
+/*
+ * A pool, as of licences: hold the lock with up to slots - 1 others, each in a
+ * slot of its own, see justalock_slot(). 1 to JUSTALOCK_SLOTS_MAX; 1 by
+ * default: alone. All who share a pool should say the same; who says less is
+ * never in with more. On a service that knows no pools each slot is a lock of
+ * its own, and they are tried one after the other.
+ * ARG   out of range.
+ */
+JUSTALOCK_API enum justalock_status
+justalock_options_slots(struct justalock_options *options, unsigned slots,
+                        struct justalock_error *err) JUSTALOCK_MUST;
 
 /*
  * From one refresh to the next, milliseconds; 0 (default): a third of the
@@ -371,6 +384,16 @@ JUSTALOCK_API enum justalock_status justalock_token(struct justalock *lock,
     JUSTALOCK_MUST;
 
 /*
+ * The slot of the present holding, below what justalock_options_slots() said;
+ * nobody else has it at the same time.
+ * STATE  nothing is held, or the lock is no pool. Never blocks.
+ */
+JUSTALOCK_API enum justalock_status justalock_slot(struct justalock *lock,
+                                                   unsigned *ret_slot,
+                                                   struct justalock_error *err)
+    JUSTALOCK_MUST;
+
+/*
  * OK while the service answers. Otherwise the status and text of the present
  * outage (NET, PROTO, DENIED), while the attempts go on. Never blocks.
  */
@@ -391,7 +414,8 @@ JUSTALOCK_API enum justalock_status
 justalock_holder(struct justalock *lock, struct justalock_holder *ret_holder,
                  struct justalock_error *err) JUSTALOCK_MUST;
 
-/* What the service shows of a lock to anyone. */
+/* What the service shows of a lock to anyone; of a pool of the holder of the
+ * lowest slot. */
 struct justalock_view {
     int held;                       /* 1: someone holds it */
     int has_token;                  /* token is set */

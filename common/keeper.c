@@ -95,7 +95,10 @@ void keeper_each(const struct keeper *k, keeper_keeping_fn *fn, void *arg)
         struct keeper_keeping keeping = {.handle = c->handle,
                                          .id = c->lock.id,
                                          .held = c->state == KEEP_HELD,
-                                         .t0 = c->t0};
+                                         .t0 = c->t0,
+                                         .slots = c->lock.slots,
+                                         .slot = c->lock.slot,
+                                         .slot_has_id = c->lock.slot_has_id};
 
         if (c->is_final)
             continue;
@@ -393,6 +396,8 @@ enum justalock_status keeper_acquire(struct keeper *k, uint64_t handle,
     lease_init(&c->lease,
                c->place->features ? &c->extended_times : &c->base_times);
     c->state = KEEP_ASKING;
+    c->lock.slot = 0; /* none as yet */
+    c->lock.slot_has_id = false;
     c->wait_ms = wait_ms < 0 ? -1 : wait_ms;
     if (wait_ms == 0)
         c->until = clock_add(clock_now(), c->lease.times.attempt_ms);

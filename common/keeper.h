@@ -46,6 +46,10 @@ struct keeper_lock {
     struct lease_times times;            /* zero fields: defaults */
     bool reusable_client; /* client id may serve again: no s=1 on a base
                              service, the lease lapses instead */
+    unsigned slots;       /* of a pool: 2 and up; 0 or 1: no pool */
+    /* A pool's, once granted; to be kept for keeper_adopt. */
+    unsigned slot;
+    bool slot_has_id; /* the service knows no pools: id_of_slot() is asked */
 };
 
 enum keeper_event_kind {
@@ -71,6 +75,9 @@ struct keeper_event {
     struct clock_time t0;
     bool has_features; /* the service named features: margin 250 ms */
     bool has_token;
+    bool has_slot; /* GRANTED in a pool: slot, slot_has_id */
+    unsigned slot;
+    bool slot_has_id;
     bool was_renewed; /* GRANTED: the service said that this client id held
                          the lock already (another node's share) */
     uint64_t token;
@@ -121,7 +128,7 @@ enum justalock_status keeper_adopt(struct keeper *k, uint64_t handle,
  */
 void keeper_release(struct keeper *k, uint64_t handle, int64_t limit_ms);
 
-/* What the service shows of a lock, to anyone. */
+/* What the service shows of a lock, to anyone; of a pool, of one holder. */
 struct keeper_view {
     bool known; /* the service can tell (has /v1/locks) */
     bool held;
@@ -130,13 +137,17 @@ struct keeper_view {
     unsigned shares;
     unsigned waiters;
     int64_t expires_ms; /* from now; -1 unknown */
+    unsigned slots;     /* of a pool; 0: it is none */
+    unsigned slot;
+    bool has_more; /* another holder of the pool follows */
     char holder[KEEPER_HOLDER_MAX + 1];
     char since[KEEPER_SINCE_MAX + 1];
 };
 typedef void keeper_view_fn(void *arg, uint64_t handle,
                             enum justalock_status status, const char *text,
                             const struct keeper_view *view);
-/* GET /v1/locks/<id>; the answer comes through fn, within limit_ms. */
+/* GET /v1/locks/<id>; the answer comes through fn, within limit_ms: in one
+ * call, of a pool in one for each holder. */
 enum justalock_status keeper_query(struct keeper *k, uint64_t handle,
                                    const struct keeper_service *service,
                                    const struct lock_id *id, int64_t limit_ms,
@@ -167,6 +178,8 @@ struct keeper_keeping {
     char share[KEEPER_SHARE_LEN + 1];
     bool held;
     struct clock_time t0; /* of the last success; held only */
+    unsigned slots, slot; /* as of its struct keeper_lock */
+    bool slot_has_id;
 };
 typedef void keeper_keeping_fn(void *arg, const struct keeper_keeping *keeping);
 /* Every handle that is not final. fn must not call the keeper_ functions. */

@@ -74,7 +74,7 @@ static void note_trouble(struct keep *c, enum justalock_status status,
 /* To the service's queue, or to that of ours, or to poll. */
 static void wait_on(struct keep *c, struct clock_time now)
 {
-    if (c->place->features & SERVICE_HAS_WAIT) {
+    if ((c->place->features & SERVICE_HAS_WAIT) && !slots_by_ids(c)) {
         gate_leave(c);
         c->state = KEEP_WAITING;
         c->wait_next = now;
@@ -123,6 +123,9 @@ static void granted(struct keep *c, enum keeper_event_kind kind,
         .has_token = a->has_token,
         .was_renewed = a->answer == LEASE_ANSWER_RENEWED,
         .token = a->token,
+        .has_slot = c->lock.slots > 1,
+        .slot = c->lock.slots > 1 ? c->lock.slot : 0,
+        .slot_has_id = c->lock.slots > 1 && c->lock.slot_has_id,
     };
 
     gate_leave(c);
@@ -148,6 +151,8 @@ static void attempt(struct keep *c, enum service_call call)
         keep_arm(c);
         return;
     }
+    if (c->state == KEEP_ASKING)
+        slots_choose(c);
     lease_attempt(&c->lease, now);
     limit_ms = lease_attempt_limit_ms(&c->lease, now);
     c->is_cut = c->state == KEEP_ASKING && left_ms < limit_ms;
@@ -169,10 +174,13 @@ static void attempt(struct keep *c, enum service_call call)
     keep_arm(c);
 }
 
-static void take_answered(struct keep *c, const struct service_answer *a)
+static void take_answered(struct keep *c, const struct service_answer *answer)
 {
     struct clock_time now = clock_now();
+    struct service_answer copy = *answer;
+    const struct service_answer *a = &copy;
 
+    slots_settle(c, &copy);
     switch (lease_answered(&c->lease, a->answer, now, a->retry_after_ms,
                            keeper_jitter(c->keeper))) {
     case LEASE_VERDICT_GRANTED:
@@ -185,6 +193,14 @@ static void take_answered(struct keep *c, const struct service_answer *a)
         lost(c);
         return;
     case LEASE_VERDICT_BUSY:
+        if (slots_next(c)) {
+            c->last_busy = true;
+            if (c->lease.polls > 0)
+                c->lease.polls--; /* only after all of them */
+            c->lease.next = now;
+            keep_arm(c);
+            return;
+        }
         if (c->waited)
             c->quick++; /* an offer that was none */
         if (!is_try(c))
@@ -233,6 +249,7 @@ static void begin_wait(struct keep *c)
         wait_s = KEEPER_WAIT_MANY_S;
     if (left_ms < wait_s * 1000LL)
         wait_s = (unsigned)((left_ms + 999) / 1000);
+    slots_choose(c);
     c->waited = true;
     c->wait_began = now;
     if (keep_send(c, SERVICE_WAIT, wait_s,

@@ -90,6 +90,8 @@ struct keep {
     bool sent;            /* something has left: there may be a share */
     bool waited;          /* there may be a place in the service's queue */
     struct clock_time t0; /* of the last success */
+    bool is_sweeping;     /* through the ids of a pool's slots */
+    unsigned sweep_left, sweep_step;
 
     int64_t wait_ms;
     struct clock_time until; /* the end of the wait */
@@ -189,6 +191,17 @@ int64_t keep_share_ms(const struct keep *c, struct clock_time now,
                       struct clock_time end, int64_t limit_ms);
 /* For what nobody waits for, how long to try. */
 int64_t keep_give_ms(const struct keep *c);
+
+/* ---- keeper_slots.c: pools ---- */
+
+/* A pool at a service that knows none: each of its slots is a lock there. */
+bool slots_by_ids(const struct keep *c);
+/* Before an attempt that asks: for which slot. */
+void slots_choose(struct keep *c);
+/* After a 409 to it: is there another slot to be asked for at once? */
+bool slots_next(struct keep *c);
+/* What a 200 says of the slot; changes *a where that is not what it is due. */
+void slots_settle(struct keep *c, struct service_answer *a);
 
 /* ---- keeper_give.c: GIVING ---- */
 

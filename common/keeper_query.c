@@ -117,14 +117,25 @@ static bool is_elsewhere(struct query *q, const struct transfer_answer *answer,
     return false;
 }
 
+struct asker {
+    keeper_view_fn *fn;
+    void *arg;
+    uint64_t handle;
+};
+
+static void tell(void *arg, const struct keeper_view *view)
+{
+    const struct asker *a = arg;
+
+    a->fn(a->arg, a->handle, JUSTALOCK_OK, "", view);
+}
+
 static void on_view(void *arg, const struct transfer_answer *answer)
 {
     struct query *q = arg;
     struct keeper_view view = {.expires_ms = -1};
     struct justalock_error err = {.text = ""};
-    keeper_view_fn *fn = q->fn;
-    void *fn_arg = q->arg;
-    uint64_t handle = q->handle;
+    const struct asker asker = {q->fn, q->arg, q->handle};
     enum justalock_status st = JUSTALOCK_OK;
 
     if (is_elsewhere(q, answer, &st, &err))
@@ -132,7 +143,13 @@ static void on_view(void *arg, const struct transfer_answer *answer)
     if (st == JUSTALOCK_OK)
         st = service_read_view(answer, &view, &err);
     query_free(q);
-    fn(fn_arg, handle, st, err.text, &view);
+    asker.fn(asker.arg, asker.handle, st, err.text, &view);
+    if (st != JUSTALOCK_OK || !view.has_more)
+        return;
+    st = service_read_holders(answer, tell, (void *)(uintptr_t)&asker, &err);
+    view.has_more = false;
+    if (st != JUSTALOCK_OK)
+        asker.fn(asker.arg, asker.handle, st, err.text, &view);
 }
 
 enum justalock_status keeper_query(struct keeper *k, uint64_t handle,

@@ -109,6 +109,34 @@ static void get_lock(struct reader *r, struct keeper_lock *l)
         r->failed = true;
 }
 
+/* ---- pools: at the end of a message, where there is one ---- */
+
+static bool has_rest(const struct reader *r)
+{
+    return !r->failed && r->at < r->len;
+}
+
+static void put_slots(struct buf *b, const struct keeper_lock *l)
+{
+    if (l->slots < 2)
+        return;
+    buf_u32(b, l->slots);
+    buf_u32(b, l->slot);
+    buf_u8(b, l->slot_has_id);
+}
+
+static void get_slots(struct reader *r, struct keeper_lock *l)
+{
+    if (!has_rest(r))
+        return;
+    l->slots = get_u32(r);
+    l->slot = get_u32(r);
+    l->slot_has_id = get_flag(r);
+    if (l->slots < 2 || l->slots > JUSTALOCK_SLOTS_MAX ||
+        l->slot >= JUSTALOCK_SLOTS_MAX)
+        r->failed = true;
+}
+
 static enum justalock_status get_status(struct reader *r)
 {
     uint8_t v = get_u8(r);
@@ -130,6 +158,10 @@ static void put_event(struct buf *b, const struct keeper_event *e)
     buf_text(b, e->holder);
     buf_text(b, e->since);
     buf_text(b, e->text);
+    if (!e->has_slot)
+        return;
+    buf_u32(b, e->slot);
+    buf_u8(b, e->slot_has_id);
 }
 
 static void get_event(struct reader *r, struct keeper_event *e)
@@ -148,6 +180,13 @@ static void get_event(struct reader *r, struct keeper_event *e)
     get_text(r, e->holder, sizeof(e->holder));
     get_text(r, e->since, sizeof(e->since));
     get_text(r, e->text, sizeof(e->text));
+    if (!has_rest(r))
+        return;
+    e->has_slot = true;
+    e->slot = get_u32(r);
+    e->slot_has_id = get_flag(r);
+    if (e->slot >= JUSTALOCK_SLOTS_MAX)
+        r->failed = true;
 }
 
 static void put_view(struct buf *b, const struct keeper_msg *m)
@@ -165,6 +204,11 @@ static void put_view(struct buf *b, const struct keeper_msg *m)
     buf_u64(b, (uint64_t)v->expires_ms);
     buf_text(b, v->holder);
     buf_text(b, v->since);
+    if (v->slots == 0)
+        return;
+    buf_u32(b, v->slots);
+    buf_u32(b, v->slot);
+    buf_u8(b, v->has_more);
 }
 
 static void get_view(struct reader *r, struct keeper_msg *m)
@@ -182,6 +226,14 @@ static void get_view(struct reader *r, struct keeper_msg *m)
     v->expires_ms = (int64_t)get_u64(r);
     get_text(r, v->holder, sizeof(v->holder));
     get_text(r, v->since, sizeof(v->since));
+    if (!has_rest(r))
+        return;
+    v->slots = get_u32(r);
+    v->slot = get_u32(r);
+    v->has_more = get_flag(r);
+    if (v->slots < 1 || v->slots > JUSTALOCK_SLOTS_MAX ||
+        v->slot >= JUSTALOCK_SLOTS_MAX)
+        r->failed = true;
 }
 
 /* ---- messages ---- */
@@ -193,12 +245,14 @@ static void put_body(struct buf *b, const struct keeper_msg *m)
         put_service(b, &m->service);
         put_lock(b, &m->lock);
         buf_u64(b, (uint64_t)m->wait_ms);
+        put_slots(b, &m->lock);
         return;
     case KW_ADOPT:
         put_service(b, &m->service);
         put_lock(b, &m->lock);
         put_time(b, m->t0);
         buf_u8(b, m->has_features);
+        put_slots(b, &m->lock);
         return;
     case KW_RELEASE:
         buf_u64(b, (uint64_t)m->wait_ms);
@@ -219,6 +273,7 @@ static void put_body(struct buf *b, const struct keeper_msg *m)
         buf_text(b, m->lock.share);
         buf_u8(b, m->held);
         put_time(b, m->t0);
+        put_slots(b, &m->lock);
         return;
     case KW_PING:
     case KW_PONG:
@@ -235,12 +290,14 @@ static void get_body(struct reader *r, struct keeper_msg *m)
         get_service(r, &m->service);
         get_lock(r, &m->lock);
         m->wait_ms = (int64_t)get_u64(r);
+        get_slots(r, &m->lock);
         return;
     case KW_ADOPT:
         get_service(r, &m->service);
         get_lock(r, &m->lock);
         m->t0 = get_time(r);
         m->has_features = get_flag(r);
+        get_slots(r, &m->lock);
         return;
     case KW_RELEASE:
         m->wait_ms = (int64_t)get_u64(r);
@@ -262,6 +319,7 @@ static void get_body(struct reader *r, struct keeper_msg *m)
         get_text(r, m->lock.share, sizeof(m->lock.share));
         m->held = get_flag(r);
         m->t0 = get_time(r);
+        get_slots(r, &m->lock);
         return;
     case KW_PING:
     case KW_PONG:

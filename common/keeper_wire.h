@@ -9,6 +9,10 @@
  * --listen a listening socket, whose newest connection replaces the last one
  * (a restarted guard), and the keeper goes on refreshing without an owner.
  * On a new connection it first sends one KW_KEEPING per handle, then KW_READY.
+ *
+ * What is said of pools stands at the end of a message, and only where there is
+ * one: a keeper of before there were pools, which runs on while the guard is
+ * renewed, is understood, and understands what has none.
  */
 #ifndef COMMON_KEEPER_WIRE_H
 #define COMMON_KEEPER_WIRE_H
@@ -23,17 +27,19 @@
 
 enum keeper_wire_type {
     /* owner to keeper */
-    KW_ACQUIRE = 1, /* handle, service, lock, wait_ms */
-    KW_ADOPT = 2,   /* handle, service, lock, t0, has_features */
+    KW_ACQUIRE = 1, /* handle, service, lock, wait_ms; of a pool its slots */
+    KW_ADOPT = 2,   /* handle, service, lock, t0, has_features; the same */
     KW_RELEASE = 3, /* handle, wait_ms as the limit */
     KW_QUERY = 4,   /* handle, service, lock.id, wait_ms as the limit */
     KW_PING = 5,    /* handle is echoed */
     /* keeper to owner */
-    KW_EVENT = 16,   /* event */
-    KW_VIEW = 17,    /* handle, event.status, event.text, view */
+    KW_EVENT = 16,   /* event; where there is one its slot */
+    KW_VIEW = 17,    /* handle, event.status, event.text, view; of a pool its
+                        slots. One for each holder, the last one without
+                        view.has_more */
     KW_PONG = 18,    /* handle */
     KW_KEEPING = 19, /* handle, lock.id, lock.share, held, t0 of the last
-                        success (held) */
+                        success (held); of a pool its slots */
     KW_READY = 20
 };
 

@@ -150,6 +150,7 @@ static enum justalock_status fill_ask(const struct justalock *lock,
     ask->wait_ms = timeout_ms < 0 ? -1 : timeout_ms;
     ask->lock.id = lock->id;
     ask->lock.times = o->times;
+    ask->lock.slots = o->slots;
     memcpy(ask->lock.label, o->label, sizeof(ask->lock.label));
     st = id_random_hex(ask->lock.share, KEEPER_SHARE_LEN / 2, err);
     if (st != JUSTALOCK_OK)

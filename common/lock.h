@@ -26,6 +26,7 @@ struct justalock_options {
     size_t client_len; /* 0: a random one for each holding */
     char label[JUSTALOCK_LABEL_MAX + 1];
     struct lease_times times; /* life_s and refresh_ms */
+    unsigned slots;           /* 1: no pool */
 };
 
 enum lock_state {
@@ -72,6 +73,7 @@ struct query {
     struct lock_id id;
     int64_t limit_ms;
     bool done;
+    bool seen;      /* the view is set */
     bool abandoned; /* nobody waits: the thread frees it */
     struct justalock_error error;
     struct keeper_view view;
@@ -90,6 +92,8 @@ struct justalock {
     struct clock_time deadline;
     bool has_token;
     uint64_t token;
+    bool has_slot;
+    unsigned slot;
     bool refused;
     struct justalock_holder holder;
     struct justalock_error trouble; /* status OK: none */

@@ -24,6 +24,7 @@ enum justalock_status justalock_options_new(
         return error_nomem(err);
     memcpy(o->service.url, DEFAULT_URL, sizeof(DEFAULT_URL));
     o->times.life_s = DEFAULT_LIFE_S;
+    o->slots = 1;
     *ret_options = o;
     return JUSTALOCK_OK;
 }
@@ -62,6 +63,18 @@ justalock_options_lifetime_s(struct justalock_options *options,
             err, JUSTALOCK_ARG, "lifetime: %u is not within %d and %d seconds",
             lifetime_s, JUSTALOCK_LIFE_MIN_S, JUSTALOCK_LIFE_MAX_S);
     options->times.life_s = lifetime_s;
+    return JUSTALOCK_OK;
+}
+
+enum justalock_status
+justalock_options_slots(struct justalock_options *options, unsigned slots,
+                        struct justalock_error *err)
+{
+    if (slots < 1 || slots > JUSTALOCK_SLOTS_MAX)
+        return error_set(err, JUSTALOCK_ARG,
+                         "slots: %u is not within 1 and %d", slots,
+                         JUSTALOCK_SLOTS_MAX);
+    options->slots = slots;
     return JUSTALOCK_OK;
 }
 

@@ -134,6 +134,8 @@ static void granted(struct holding *h, const struct keeper_event *e)
     note_success(lock, e);
     lock->has_token = e->has_token;
     lock->token = e->token;
+    lock->has_slot = e->has_slot;
+    lock->slot = e->slot;
     lock->refused = false;
     lock_set(lock, LOCK_HELD);
     if (h->acquirer) {

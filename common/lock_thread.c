@@ -121,10 +121,16 @@ static void on_view(void *arg, uint64_t handle, enum justalock_status status,
     (void)handle;
     pthread_mutex_lock(&library.mutex);
     if (q->abandoned) {
-        free(q);
+        if (status != JUSTALOCK_OK || !view || !view->has_more)
+            free(q);
     } else {
-        if (status == JUSTALOCK_OK && view)
-            q->view = *view;
+        if (status == JUSTALOCK_OK && view && !q->seen)
+            q->view = *view; /* of a pool the first holder's */
+        q->seen = true;
+        if (status == JUSTALOCK_OK && view && view->has_more) {
+            pthread_mutex_unlock(&library.mutex);
+            return;
+        }
         q->error.status = status;
         if (status != JUSTALOCK_OK)
             (void)error_set(&q->error, status, "%s", text ? text : "no answer");

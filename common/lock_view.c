@@ -103,6 +103,23 @@ enum justalock_status justalock_token(struct justalock *lock,
     return st;
 }
 
+enum justalock_status justalock_slot(struct justalock *lock, unsigned *ret_slot,
+                                     struct justalock_error *err)
+{
+    enum justalock_status st = JUSTALOCK_OK;
+
+    pthread_mutex_lock(&library.mutex);
+    lock_settle(lock);
+    if (lock->dead || lock->state != LOCK_HELD)
+        st = error_set(err, JUSTALOCK_STATE, "the lock is not held");
+    else if (!lock->has_slot)
+        st = error_set(err, JUSTALOCK_STATE, "the lock is no pool");
+    else
+        *ret_slot = lock->slot;
+    pthread_mutex_unlock(&library.mutex);
+    return st;
+}
+
 enum justalock_status justalock_trouble(struct justalock *lock,
                                         struct justalock_error *err)
 {

@@ -54,6 +54,12 @@ enum justalock_status service_check_lock(const struct keeper_lock *lock,
                          "share: 1 to %d hex digits are due", KEEPER_SHARE_LEN);
     if (!is_printable(lock->label))
         return error_set(err, JUSTALOCK_ARG, "label: not printable ASCII");
+    if (lock->slots > JUSTALOCK_SLOTS_MAX)
+        return error_set(err, JUSTALOCK_ARG, "slots: %u is above %d",
+                         lock->slots, JUSTALOCK_SLOTS_MAX);
+    if (lock->slot > 0 && lock->slot >= JUSTALOCK_SLOTS_MAX)
+        return error_set(err, JUSTALOCK_ARG, "slot: %u is not below %d",
+                         lock->slot, JUSTALOCK_SLOTS_MAX);
     return JUSTALOCK_OK;
 }
 
@@ -84,7 +90,7 @@ static void put_header(struct service_request *r, const char *line)
 
     while (r->request.headers[n])
         n++;
-    r->request.headers[n] = line; /* at most four of TRANSFER_HEADERS_MAX */
+    r->request.headers[n] = line; /* at most five of TRANSFER_HEADERS_MAX */
 }
 
 static void put_headers(const struct keeper_service *service,
@@ -106,6 +112,11 @@ static void put_headers(const struct keeper_service *service,
                        lock->label);
         put_header(r, r->label);
     }
+    if (lock->slots > 1 && !lock->slot_has_id && call != SERVICE_DELETE) {
+        (void)snprintf(r->slots, sizeof(r->slots), "Justalock-Slots: %u",
+                       lock->slots);
+        put_header(r, r->slots);
+    }
     if (call == SERVICE_WAIT) {
         (void)snprintf(r->wait, sizeof(r->wait), "Justalock-Wait: %u", wait_s);
         put_header(r, r->wait);
@@ -121,13 +132,15 @@ void service_build(const struct keeper_service *service,
         [SERVICE_CONFIRM] = "POST",  [SERVICE_SHRINK] = "POST",
         [SERVICE_DELETE] = "DELETE", [SERVICE_VIEW] = "GET"};
     struct service_request *r = ret_request;
+    struct lock_id id = lock->id;
     char path[48];
     char query[16] = "";
 
     memset(r, 0, sizeof(*r));
+    if (lock->slot_has_id)
+        id_of_slot(&lock->id, lock->slot, &id);
     (void)snprintf(path, sizeof(path), "%s%s",
-                   call == SERVICE_VIEW ? "v1/locks/" : "",
-                   id_format(&lock->id).s);
+                   call == SERVICE_VIEW ? "v1/locks/" : "", id_format(&id).s);
     if (call != SERVICE_DELETE && call != SERVICE_VIEW)
         (void)snprintf(query, sizeof(query), "?s=%u",
                        call == SERVICE_SHRINK ? 1 : lock->times.life_s);
@@ -141,7 +154,9 @@ void service_build(const struct keeper_service *service,
     /* A confirmation finds the wait's connection free and open; what is tried
      * again after it goes over the others. */
     r->request.is_wait = call == SERVICE_WAIT || call == SERVICE_CONFIRM;
-    if (call != SERVICE_VIEW) {
+    if (call == SERVICE_VIEW) {
+        r->request.answer_max = SERVICE_VIEW_MAX;
+    } else {
         r->request.body = lock->client;
         r->request.body_len = lock->client_len;
     }
@@ -207,11 +222,9 @@ static unsigned read_features(const char *text)
     static const struct {
         const char *name;
         unsigned bit;
-    } known[] = {{"wait", SERVICE_HAS_WAIT},
-                 {"release", SERVICE_HAS_RELEASE},
-                 {"token", SERVICE_HAS_TOKEN},
-                 {"holder", SERVICE_HAS_HOLDER},
-                 {"share", SERVICE_HAS_SHARE}};
+    } known[] = {{"wait", SERVICE_HAS_WAIT},   {"release", SERVICE_HAS_RELEASE},
+                 {"token", SERVICE_HAS_TOKEN}, {"holder", SERVICE_HAS_HOLDER},
+                 {"share", SERVICE_HAS_SHARE}, {"slots", SERVICE_HAS_SLOTS}};
     unsigned features = 0;
 
     while (*text) {
@@ -260,8 +273,43 @@ static void refuse(struct service_answer *r, enum lease_answer answer,
     r->usable = false;
     r->offered = false;
     r->has_token = false;
+    r->has_slot = false;
     r->status = status;
     memcpy(r->text, err.text, sizeof(r->text));
+}
+
+static void read_token(const struct transfer_answer *a,
+                       struct service_answer *r)
+{
+    char value[VALUE_MAX];
+    enum found found = find_header(a, "Justalock-Token", value, VALUE_MAX);
+
+    if (found == FOUND_NONE)
+        return;
+    if (found == FOUND_BAD || parse_u64(value, 0, UINT64_MAX, "token",
+                                        &r->token, NULL) != JUSTALOCK_OK)
+        refuse(r, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO,
+               "the service's token is not a number");
+    else
+        r->has_token = true;
+}
+
+static void read_slot(const struct transfer_answer *a, struct service_answer *r)
+{
+    char value[VALUE_MAX];
+    enum found found = find_header(a, "Justalock-Slot", value, VALUE_MAX);
+    uint64_t slot;
+
+    if (found == FOUND_NONE)
+        return;
+    if (found == FOUND_BAD || parse_u64(value, 0, JUSTALOCK_SLOTS_MAX - 1,
+                                        "slot", &slot, NULL) != JUSTALOCK_OK) {
+        refuse(r, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO,
+               "the service's slot is not a number within its limits");
+        return;
+    }
+    r->slot = (unsigned)slot;
+    r->has_slot = r->usable; /* else it has been refused already */
 }
 
 /* 200 from a service that names features: says how it is held. */
@@ -283,15 +331,8 @@ static void read_extended(const struct transfer_answer *a,
                "the service does not say how the lock is held");
         return;
     }
-    found = find_header(a, "Justalock-Token", value, VALUE_MAX);
-    if (found == FOUND_NONE)
-        return;
-    if (found == FOUND_BAD || parse_u64(value, 0, UINT64_MAX, "token",
-                                        &r->token, NULL) != JUSTALOCK_OK)
-        refuse(r, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO,
-               "the service's token is not a number");
-    else
-        r->has_token = true;
+    read_token(a, r);
+    read_slot(a, r);
 }
 
 /* A page for people is nobody's answer: a portal, a proxy, a wrong port. */

@@ -15,6 +15,7 @@
 #define SERVICE_WAIT_MAX_S   30
 #define SERVICE_LINE_MAX     320 /* bytes of one header that we send */
 #define SERVICE_IDENTITY_MAX 64
+#define SERVICE_VIEW_MAX     524288 /* bytes of a view, of 1024 holders too */
 
 /* What Justalock-Features may name. */
 enum service_feature {
@@ -22,7 +23,8 @@ enum service_feature {
     SERVICE_HAS_RELEASE = 2,
     SERVICE_HAS_TOKEN = 4,
     SERVICE_HAS_HOLDER = 8,
-    SERVICE_HAS_SHARE = 16
+    SERVICE_HAS_SHARE = 16,
+    SERVICE_HAS_SLOTS = 32
 };
 
 /* ARG, with the reason, where a part of s cannot be used: its url, which may
@@ -30,7 +32,7 @@ enum service_feature {
 enum justalock_status service_check(const struct keeper_service *s,
                                     struct justalock_error *err) JUSTALOCK_MUST;
 
-/* ARG for a client id, share or label that cannot be sent. */
+/* ARG for a client id, share, label or slots that cannot be sent. */
 enum justalock_status service_check_lock(const struct keeper_lock *lock,
                                          struct justalock_error *err)
     JUSTALOCK_MUST;
@@ -52,6 +54,7 @@ struct service_request {
     char share[64];
     char label[SERVICE_LINE_MAX];
     char wait[32];
+    char slots[32];
     char token[SERVICE_LINE_MAX];
 };
 
@@ -68,6 +71,8 @@ struct service_answer {
     unsigned features; /* enum service_feature */
     bool has_token;
     uint64_t token;
+    bool has_slot;
+    unsigned slot;
     char holder[KEEPER_HOLDER_MAX + 1];
     char since[KEEPER_SINCE_MAX + 1];
     int64_t retry_after_ms; /* -1: not said */
@@ -86,11 +91,20 @@ void service_read(const struct transfer_answer *answer,
 
 /*
  * The answer to SERVICE_VIEW. OK; view.known false where the service cannot
- * tell (404, or no features). Else as struct service_answer.
+ * tell (404, or no features). Else as struct service_answer. Of a pool it is
+ * the first holder's, and has_more says that there are others.
  */
 enum justalock_status service_read_view(const struct transfer_answer *answer,
                                         struct keeper_view *ret_view,
                                         struct justalock_error *err)
+    JUSTALOCK_MUST;
+
+/* After a view with has_more: each further holder, the last one without it.
+ * NOMEM: not all of them. */
+typedef void service_view_fn(void *arg, const struct keeper_view *view);
+enum justalock_status service_read_holders(const struct transfer_answer *answer,
+                                           service_view_fn *fn, void *arg,
+                                           struct justalock_error *err)
     JUSTALOCK_MUST;
 
 #endif

@@ -11,7 +11,6 @@
 
 #include "parse.h"
 
-#define VIEW_MAX   16384 /* bytes */
 #define VIEW_DEPTH 8
 
 static struct json_object *parse(const struct transfer_answer *a)
@@ -19,7 +18,7 @@ static struct json_object *parse(const struct transfer_answer *a)
     struct json_tokener *tok;
     struct json_object *root;
 
-    if (a->body_len > VIEW_MAX)
+    if (a->body_len > SERVICE_VIEW_MAX)
         return NULL;
     tok = json_tokener_new_ex(VIEW_DEPTH);
     if (!tok)
@@ -83,6 +82,64 @@ static bool get_token(struct json_object *root, uint64_t *ret_value)
                      ret_value, NULL) == JUSTALOCK_OK;
 }
 
+static void read_holder(struct json_object *o, struct keeper_view *v)
+{
+    int64_t n;
+
+    get_string(o, "holder", v->holder, sizeof(v->holder));
+    get_string(o, "since", v->since, sizeof(v->since));
+    v->shares = get_number(o, "shares", UINT_MAX, &n) ? (unsigned)n : 0;
+    v->expires_ms = get_number(o, "expires_ms", INT64_MAX, &n) ? n : -1;
+    v->has_token = get_token(o, &v->token);
+}
+
+/* false unless that holder of a pool is an object with a slot. */
+static bool read_slot(struct json_object *holders, size_t i,
+                      struct keeper_view *v)
+{
+    struct json_object *o = json_object_array_get_idx(holders, i);
+    int64_t n;
+
+    if (!json_object_is_type(o, json_type_object) ||
+        !get_number(o, "slot", JUSTALOCK_SLOTS_MAX - 1, &n))
+        return false;
+    read_holder(o, v);
+    v->slot = (unsigned)n;
+    v->has_more = i + 1 < (size_t)json_object_array_length(holders);
+    return true;
+}
+
+/* Of a pool that is held, else NULL. */
+static struct json_object *holders_of(struct json_object *root)
+{
+    struct json_object *holders;
+
+    if (!json_object_object_get_ex(root, "holders", &holders) ||
+        !json_object_is_type(holders, json_type_array) ||
+        json_object_array_length(holders) == 0)
+        return NULL;
+    return holders;
+}
+
+/* The first holder is the view's, all others must be readable too. */
+static bool read_pool(struct json_object *root, struct keeper_view *v)
+{
+    struct json_object *holders = holders_of(root);
+    struct keeper_view other;
+    int64_t n;
+
+    if (!holders)
+        return true;
+    if (!get_number(root, "slots", JUSTALOCK_SLOTS_MAX, &n) ||
+        json_object_array_length(holders) > JUSTALOCK_SLOTS_MAX)
+        return false;
+    v->slots = (unsigned)n;
+    for (size_t i = 1; i < (size_t)json_object_array_length(holders); i++)
+        if (!read_slot(holders, i, &other))
+            return false;
+    return read_slot(holders, 0, v);
+}
+
 static bool read_view(struct json_object *root, struct keeper_view *v)
 {
     struct json_object *held;
@@ -93,15 +150,30 @@ static bool read_view(struct json_object *root, struct keeper_view *v)
         return false;
     v->known = true;
     v->held = json_object_get_boolean(held);
-    get_string(root, "holder", v->holder, sizeof(v->holder));
-    get_string(root, "since", v->since, sizeof(v->since));
-    if (get_number(root, "shares", UINT_MAX, &n))
-        v->shares = (unsigned)n;
+    read_holder(root, v);
     if (get_number(root, "waiters", UINT_MAX, &n))
         v->waiters = (unsigned)n;
-    v->expires_ms = get_number(root, "expires_ms", INT64_MAX, &n) ? n : -1;
-    v->has_token = get_token(root, &v->token);
-    return true;
+    return !v->held || read_pool(root, v);
+}
+
+enum justalock_status service_read_holders(const struct transfer_answer *answer,
+                                           service_view_fn *fn, void *arg,
+                                           struct justalock_error *err)
+{
+    struct json_object *root = parse(answer);
+    struct json_object *holders = root ? holders_of(root) : NULL;
+    struct keeper_view view = {.expires_ms = -1};
+
+    if (!holders || !read_view(root, &view)) {
+        json_object_put(root);
+        return error_nomem(err);
+    }
+    for (size_t i = 1; view.has_more; i++) {
+        (void)read_slot(holders, i, &view); /* all are readable */
+        fn(arg, &view);
+    }
+    json_object_put(root);
+    return JUSTALOCK_OK;
 }
 
 enum justalock_status service_read_view(const struct transfer_answer *answer,

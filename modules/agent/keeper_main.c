@@ -184,7 +184,8 @@ static void on_view(void *arg, uint64_t handle, enum justalock_status status,
 
     if (asked->program->generation == asked->generation)
         tell_view(asked->program, handle, status, text, view);
-    free(asked);
+    if (status != JUSTALOCK_OK || !view || !view->has_more)
+        free(asked);
 }
 
 static void on_keeping(void *arg, const struct keeper_keeping *keeping)
@@ -193,6 +194,10 @@ static void on_keeping(void *arg, const struct keeper_keeping *keeping)
                            .handle = keeping->handle,
                            .held = keeping->held,
                            .t0 = keeping->t0};
+
+    m.lock.slots = keeping->slots;
+    m.lock.slot = keeping->slot;
+    m.lock.slot_has_id = keeping->slot_has_id;
 
     m.lock.id = keeping->id;
     memcpy(m.lock.share, keeping->share, sizeof(m.lock.share));

@@ -18,7 +18,7 @@
 
 #define LOCK_SHARE_MAX      64      /* characters of a share's name */
 #define LOCK_SHARES_MAX     65536   /* shares of one holding */
-#define LOCK_SLOTS_MAX      1024    /* holders of one lock at once */
+#define LOCK_SLOTS_MAX      JUSTALOCK_SLOTS_MAX
 #define LOCK_WAITERS_MAX    16384   /* waiting requests and kept places, all */
 #define LOCK_TOMBS_MAX      1000000 /* about 250 bytes each */
 #define LOCK_HELD_MAX       1000000 /* shares of all holdings */

@@ -343,6 +343,21 @@ static void test_random_hex(void **state)
     assert_memory_not_equal(a, a + 128, 64);
 }
 
+/* Of SHA-256 over "justalock-slot:", 16 bytes 0xab and the slot's number. */
+static void test_slots(void **state)
+{
+    struct lock_id pool, id;
+
+    (void)state;
+    memset(pool.bytes, 0xab, sizeof(pool.bytes));
+    id_of_slot(&pool, 0, &id);
+    assert_memory_equal(&id, &pool, sizeof(id));
+    id_of_slot(&pool, 1, &id);
+    assert_string_equal(id_format(&id).s, "hyIzqlCqdip4FUEA8rD7Bw");
+    id_of_slot(&pool, 1023, &id);
+    assert_string_equal(id_format(&id).s, "_y26kF_xfbdbDzH0jbyOQg");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_base64_shaped), cmocka_unit_test(test_decimal),
         cmocka_unit_test(test_strict),        cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_random),        cmocka_unit_test(test_random_hex),
+        cmocka_unit_test(test_slots),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

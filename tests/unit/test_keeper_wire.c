@@ -70,8 +70,15 @@ static void fill_msg(struct keeper_msg *m, enum keeper_wire_type type)
     fill(m->event.holder, sizeof(m->event.holder), 'h');
     fill(m->event.since, sizeof(m->event.since), '0');
     fill(m->event.text, sizeof(m->event.text), 'x');
-    m->view =
-        (struct keeper_view){true, true, true, 9, 3, 4, -1, "holder", "since"};
+    m->view = (struct keeper_view){.known = true,
+                                   .held = true,
+                                   .has_token = true,
+                                   .token = 9,
+                                   .shares = 3,
+                                   .waiters = 4,
+                                   .expires_ms = -1,
+                                   .holder = "holder",
+                                   .since = "since"};
 }
 
 static void assert_service(const struct keeper_service *a,
@@ -83,6 +90,14 @@ static void assert_service(const struct keeper_service *a,
     assert_string_equal(a->key_file, b->key_file);
     assert_string_equal(a->token, b->token);
     assert_string_equal(a->proxy, b->proxy);
+}
+
+static void assert_slots(const struct keeper_lock *a,
+                         const struct keeper_lock *b)
+{
+    assert_int_equal(a->slots, b->slots);
+    assert_int_equal(a->slot, b->slot);
+    assert_int_equal(a->slot_has_id, b->slot_has_id);
 }
 
 static void assert_lock(const struct keeper_lock *a,
@@ -100,6 +115,7 @@ static void assert_lock(const struct keeper_lock *a,
     assert_int_equal(a->times.kill_ms, b->times.kill_ms);
     assert_int_equal(a->times.attempt_ms, b->times.attempt_ms);
     assert_int_equal(a->reusable_client, b->reusable_client);
+    assert_slots(a, b);
 }
 
 static void assert_event(const struct keeper_event *a,
@@ -112,6 +128,9 @@ static void assert_event(const struct keeper_event *a,
     assert_int_equal(a->has_features, b->has_features);
     assert_int_equal(a->has_token, b->has_token);
     assert_int_equal(a->was_renewed, b->was_renewed);
+    assert_int_equal(a->has_slot, b->has_slot);
+    assert_int_equal(a->slot, b->slot);
+    assert_int_equal(a->slot_has_id, b->slot_has_id);
     assert_int_equal(a->token, b->token);
     assert_string_equal(a->holder, b->holder);
     assert_string_equal(a->since, b->since);
@@ -128,6 +147,9 @@ static void assert_view(const struct keeper_view *a,
     assert_int_equal(a->shares, b->shares);
     assert_int_equal(a->waiters, b->waiters);
     assert_int_equal(a->expires_ms, b->expires_ms);
+    assert_int_equal(a->slots, b->slots);
+    assert_int_equal(a->slot, b->slot);
+    assert_int_equal(a->has_more, b->has_more);
     assert_string_equal(a->holder, b->holder);
     assert_string_equal(a->since, b->since);
 }
@@ -150,6 +172,7 @@ static void assert_same(const struct keeper_msg *a, const struct keeper_msg *b)
         assert_memory_equal(&a->t0, &b->t0, sizeof(a->t0));
     if (a->type == KW_KEEPING) {
         assert_string_equal(a->lock.share, b->lock.share);
+        assert_slots(&a->lock, &b->lock);
         assert_int_equal(a->held, b->held);
     }
     if (a->type == KW_EVENT)
@@ -222,6 +245,51 @@ static void expect_proto(struct buf *b, size_t at, uint8_t value)
     b->data[at] = was;
     assert_int_equal(keeper_wire_unpack(b->data, b->len, &back, &err),
                      JUSTALOCK_OK);
+}
+
+/* What is said of pools is at the end, and only where there is one. */
+static void test_pools(void **state)
+{
+    static const struct {
+        enum keeper_wire_type type;
+        size_t more, slot_at; /* from the end: its upper byte */
+    } tails[] = {{KW_ACQUIRE, 9, 2},
+                 {KW_ADOPT, 9, 2},
+                 {KW_KEEPING, 9, 2},
+                 {KW_EVENT, 5, 2},
+                 {KW_VIEW, 9, 2}};
+    struct keeper_msg m, back;
+    struct justalock_error err;
+    struct buf b;
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
+        fill_msg(&m, tails[i].type);
+        pack(&m, &b);
+        len = b.len;
+        buf_done(&b);
+        m.lock.slots = JUSTALOCK_SLOTS_MAX;
+        m.lock.slot = JUSTALOCK_SLOTS_MAX - 1;
+        m.event.has_slot = true;
+        m.event.slot = JUSTALOCK_SLOTS_MAX - 1;
+        m.view.slots = JUSTALOCK_SLOTS_MAX;
+        m.view.slot = JUSTALOCK_SLOTS_MAX - 1;
+        m.lock.slot_has_id = m.event.slot_has_id = m.view.has_more = true;
+        pack(&m, &b);
+        assert_int_equal(b.len, len + tails[i].more);
+        assert_int_equal(keeper_wire_unpack(b.data, b.len, &back, &err),
+                         JUSTALOCK_OK);
+        assert_same(&m, &back);
+        for (size_t n = len + 1; n < b.len; n++)
+            assert_int_equal(keeper_wire_unpack(b.data, n, &back, &err),
+                             JUSTALOCK_PROTO);
+        expect_proto(&b, b.len - 1, 2);
+        expect_proto(&b, b.len - 1 - tails[i].slot_at, 1);
+        if (tails[i].more == 9)
+            expect_proto(&b, b.len - 8, 5); /* of slots: 1280 */
+        buf_done(&b);
+    }
 }
 
 static void test_bad_values(void **state)
@@ -451,6 +519,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_cut_and_longer),
         cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_pools),
         cmocka_unit_test(test_client_len),
         cmocka_unit_test(test_socket),
         cmocka_unit_test(test_spawn),

@@ -57,6 +57,7 @@ static struct {
     bool has_features; /* of the next grant */
     int64_t grant_age_ms;
     uint64_t token;
+    int slot;        /* -1: no pool */
     uint64_t handle; /* of the last acquire */
     struct keeper_lock lock;
     struct keeper_service service;
@@ -67,7 +68,7 @@ static struct {
     unsigned delivered;
     sigset_t mask; /* of the thread */
     int poke;      /* eventfd */
-} played = {.mutex = PTHREAD_MUTEX_INITIALIZER, .poke = -1};
+} played = {.mutex = PTHREAD_MUTEX_INITIALIZER, .slot = -1, .poke = -1};
 
 /* The keeper thread reads them: under the mutex only. */
 #define PLAY(field, value)                                                     \
@@ -105,6 +106,8 @@ static void push(enum keeper_event_kind kind, uint64_t handle,
     e->has_features = played.has_features;
     e->has_token = played.token != 0;
     e->token = played.token;
+    e->has_slot = played.slot >= 0;
+    e->slot = played.slot >= 0 ? (unsigned)played.slot : 0;
     if (text)
         memcpy(e->text, text, strlen(text) + 1);
     if (kind == KEEPER_BUSY) {
@@ -233,6 +236,7 @@ enum justalock_status keeper_query(struct keeper *k, uint64_t handle,
                                .expires_ms = 500,
                                .holder = "job 7"};
     enum play play;
+    bool is_pool;
 
     (void)k;
     (void)service;
@@ -240,6 +244,7 @@ enum justalock_status keeper_query(struct keeper *k, uint64_t handle,
     (void)limit_ms;
     pthread_mutex_lock(&played.mutex);
     play = played.play;
+    is_pool = played.slot >= 0;
     pthread_mutex_unlock(&played.mutex);
     if (play == REFUSE)
         return error_set(err, JUSTALOCK_ARG, "refused by the keeper");
@@ -248,7 +253,13 @@ enum justalock_status keeper_query(struct keeper *k, uint64_t handle,
         return JUSTALOCK_OK;
     }
     view.known = play != SILENT;
+    view.has_more = is_pool;
     fn(arg, handle, JUSTALOCK_OK, NULL, &view);
+    if (is_pool) {
+        view.has_more = false;
+        view.token = 10;
+        fn(arg, handle, JUSTALOCK_OK, NULL, &view);
+    }
     return JUSTALOCK_OK;
 }
 
@@ -369,6 +380,7 @@ static int set_up(void **state)
     played.has_features = true;
     played.grant_age_ms = 0;
     played.token = 0;
+    played.slot = -1;
     played.acquired = 0;
     played.released = 0;
     played.alive = 0;
@@ -477,6 +489,7 @@ static void test_options_reach_the_keeper(void **state)
     assert_int_equal(justalock_options_client_id(o, "worker-1", 8, &err), 0);
     assert_int_equal(justalock_options_lifetime_s(o, 300, &err), 0);
     assert_int_equal(justalock_options_refresh_ms(o, 50000, &err), 0);
+    assert_int_equal(justalock_options_slots(o, 7, &err), 0);
     assert_int_equal(justalock_options_url(o, "http://head:7171/", &err), 0);
     assert_int_equal(justalock_options_label(o, "me", &err), 0);
     assert_int_equal(justalock_options_tls_files(o, "/ca", "/c", "/k", &err),
@@ -490,6 +503,7 @@ static void test_options_reach_the_keeper(void **state)
     assert_true(played.lock.reusable_client);
     assert_int_equal(played.lock.times.life_s, 300);
     assert_int_equal(played.lock.times.refresh_ms, 50000);
+    assert_int_equal(played.lock.slots, 7);
     assert_string_equal(played.lock.label, "me");
     assert_string_equal(played.service.url, "http://head:7171/");
     assert_string_equal(played.service.ca_file, "/ca");
@@ -526,6 +540,11 @@ static void test_options_refuse(void **state)
     assert_int_equal(justalock_options_client_id(o, text, 64, &err), 0);
     assert_int_equal(justalock_options_client_id(o, NULL, 0, &err), 0);
     assert_int_equal(justalock_options_refresh_ms(o, -1, &err), JUSTALOCK_ARG);
+    assert_int_equal(justalock_options_slots(o, 0, &err), JUSTALOCK_ARG);
+    assert_string_equal(err.text, "slots: 0 is not within 1 and 1024");
+    assert_int_equal(justalock_options_slots(o, 1025, &err), JUSTALOCK_ARG);
+    assert_int_equal(justalock_options_slots(o, 1024, &err), 0);
+    assert_int_equal(justalock_options_slots(o, 1, &err), 0);
     assert_int_equal(justalock_options_url(o, "ftp://x/", &err), JUSTALOCK_ARG);
     assert_int_equal(justalock_options_url(o, "http://", &err), JUSTALOCK_ARG);
     assert_int_equal(justalock_options_url(o, "http://x y\n", &err),
@@ -763,6 +782,29 @@ static void test_token(void **state)
     justalock_free(lock);
 }
 
+static void test_slot(void **state)
+{
+    struct justalock *lock = make(60);
+    struct justalock_error err;
+    unsigned slot = 5;
+
+    (void)state;
+    assert_int_equal(justalock_slot(lock, &slot, &err), JUSTALOCK_STATE);
+    assert_int_equal(justalock_try(lock, &err), JUSTALOCK_OK);
+    assert_int_equal(justalock_slot(lock, &slot, &err), JUSTALOCK_STATE);
+    assert_non_null(strstr(err.text, "no pool"));
+    assert_int_equal(slot, 5);
+    assert_int_equal(justalock_release(lock, &err), JUSTALOCK_OK);
+    PLAY(slot, 1023);
+    assert_int_equal(justalock_try(lock, &err), JUSTALOCK_OK);
+    assert_int_equal(justalock_slot(lock, &slot, &err), JUSTALOCK_OK);
+    assert_int_equal(slot, 1023);
+    assert_int_equal(justalock_release(lock, &err), JUSTALOCK_OK);
+    assert_int_equal(justalock_slot(lock, &slot, &err), JUSTALOCK_STATE);
+    PLAY(slot, -1);
+    justalock_free(lock);
+}
+
 static void test_query(void **state)
 {
     struct justalock *lock = make(60);
@@ -786,6 +828,10 @@ static void test_query(void **state)
     assert_int_equal(view.waiters, 3);
     assert_int_equal(view.expires_ms, 500);
     assert_string_equal(view.holder.label, "job 7");
+    PLAY(slot, 0); /* of a pool: the first of two */
+    view.token = 0;
+    assert_int_equal(justalock_query(lock, 9, &view, &err), JUSTALOCK_OK);
+    assert_int_equal(view.token, 9);
     justalock_free(lock);
 }
 
@@ -1223,6 +1269,7 @@ int main(void)
         TEST(test_base_service_has_more_margin),
         TEST(test_extended),
         TEST(test_token),
+        TEST(test_slot),
         TEST(test_query),
         TEST(test_release_ends_a_wait),
         TEST(test_release_ends_wait_lost),

@@ -147,6 +147,15 @@ static void test_check_lock(void **state)
     memcpy(l.share, "0g", 3);
     assert_fails(service_check_lock(&l, &err), JUSTALOCK_ARG, err, "share");
     make_lock(&l);
+    l.slots = JUSTALOCK_SLOTS_MAX;
+    l.slot = JUSTALOCK_SLOTS_MAX - 1;
+    assert_ok(service_check_lock(&l, &err), err);
+    l.slot++;
+    assert_fails(service_check_lock(&l, &err), JUSTALOCK_ARG, err, "slot");
+    make_lock(&l);
+    l.slots = JUSTALOCK_SLOTS_MAX + 1;
+    assert_fails(service_check_lock(&l, &err), JUSTALOCK_ARG, err, "slots");
+    make_lock(&l);
     memcpy(l.label, "a\nb", 4);
     assert_fails(service_check_lock(&l, &err), JUSTALOCK_ARG, err, "label");
 }

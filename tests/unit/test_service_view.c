@@ -113,7 +113,7 @@ static void test_no_view(void **state)
         "{\"held\":true,\"x\":[[[[[[[[[[1]]]]]]]]]]}"};
     struct justalock_error err;
     struct keeper_view v, untouched;
-    static char large[16384 + 64];
+    static char large[SERVICE_VIEW_MAX + 64];
     size_t len;
 
     (void)state;
@@ -124,12 +124,78 @@ static void test_no_view(void **state)
         assert_memory_equal(&v, &untouched, sizeof(v));
         assert_has(err.text, "not readable");
     }
-    for (int more = 0; more < 2; more++) { /* 16384 bytes, and one more */
+    for (int more = 0; more < 2; more++) { /* the most, and more */
         len = (size_t)snprintf(large, sizeof(large), "{\"held\":true,\"x\":\"");
         memset(large + len, 'y', sizeof(large) - len);
-        (void)snprintf(large + 16382 + more, 3, "\"}");
-        assert_int_equal(view(200, F, large, 16384 + (size_t)more, &v, &err),
-                         more ? JUSTALOCK_PROTO : JUSTALOCK_OK);
+        (void)snprintf(large + SERVICE_VIEW_MAX - 2 + more, 3, "\"}");
+        assert_int_equal(
+            view(200, F, large, SERVICE_VIEW_MAX + (size_t)more, &v, &err),
+            more ? JUSTALOCK_PROTO : JUSTALOCK_OK);
+    }
+}
+
+/* ---- pools ---- */
+
+struct seen {
+    struct keeper_view v[JUSTALOCK_SLOTS_MAX];
+    size_t len;
+};
+
+static void see(void *arg, const struct keeper_view *v)
+{
+    struct seen *s = arg;
+
+    assert_true(s->len < LENGTH(s->v));
+    s->v[s->len++] = *v;
+}
+
+/* As many holders as there may be, one of them too many, and bad ones. */
+static void test_pool(void **state)
+{
+    static const char *const bad[] = {"[{\"slot\":1024}]", "[{\"slot\":-1}]",
+                                      "[{\"slot\":0},{}]", "[{\"slot\":0},7]",
+                                      "[{\"slot\":\"0\"}]"};
+    static char body[SERVICE_VIEW_MAX];
+    static struct seen seen;
+    struct transfer_answer a = {
+        .http_status = 200, .head = F, .head_len = strlen(F), .body = body};
+    struct justalock_error err;
+    struct keeper_view v;
+
+    (void)state;
+    for (int n = JUSTALOCK_SLOTS_MAX; n <= JUSTALOCK_SLOTS_MAX + 1; n++) {
+        size_t len = (size_t)snprintf(
+            body, sizeof(body), "{\"held\":true,\"slots\":1024,\"holders\":[");
+
+        for (int i = 0; i < n; i++)
+            len += (size_t)snprintf(body + len, sizeof(body) - len,
+                                    "%s{\"slot\":%d,\"holder\":\"h%d\"}",
+                                    i > 0 ? "," : "", i % 1024, i);
+        len += (size_t)snprintf(body + len, sizeof(body) - len, "]}");
+        if (n > JUSTALOCK_SLOTS_MAX) {
+            assert_int_equal(view(200, F, body, len, &v, &err),
+                             JUSTALOCK_PROTO);
+            break;
+        }
+        assert_ok(view(200, F, body, len, &v, &err), err);
+        assert_true(v.has_more);
+        assert_int_equal(v.slot, 0);
+        assert_int_equal(v.slots, 1024);
+        a.body_len = len;
+        seen.len = 0;
+        assert_ok(service_read_holders(&a, see, &seen, &err), err);
+        assert_int_equal(seen.len, JUSTALOCK_SLOTS_MAX - 1);
+        assert_true(seen.v[0].has_more && !seen.v[1022].has_more);
+        assert_int_equal(seen.v[1022].slot, 1023);
+        assert_string_equal(seen.v[1022].holder, "h1023");
+    }
+    for (size_t i = 0; i < LENGTH(bad); i++) {
+        int len =
+            snprintf(body, sizeof(body),
+                     "{\"held\":true,\"slots\":3,\"holders\":%s}", bad[i]);
+
+        if (view(200, F, body, (size_t)len, &v, &err) != JUSTALOCK_PROTO)
+            fail_msg("taken: %s", bad[i]);
     }
 }
 
@@ -161,9 +227,8 @@ static void test_statuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_members),
-        cmocka_unit_test(test_no_view),
+        cmocka_unit_test(test_whole),    cmocka_unit_test(test_members),
+        cmocka_unit_test(test_no_view),  cmocka_unit_test(test_pool),
         cmocka_unit_test(test_statuses),
     };
 
