@@ -74,6 +74,7 @@ struct config_lock {
     int lost_signal; /* on_lost signal:NAME */
     enum config_end on_end;
     enum config_share share;
+    unsigned slots; /* holders at once; 0 unset; merged: 1 and up */
     struct config_place place;
 };
 

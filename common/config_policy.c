@@ -127,6 +127,7 @@ void config_merge(const struct config *c, const struct config_lock *lock,
     lay_over(&p, under);
     p.has_grace = p.grace_ms > 0;
     p.for_mask = config_kinds(c, lock);
+    p.slots = lock != NULL && lock->slots > 0 ? lock->slots : 1;
     *ret_policy = p;
 }
 

@@ -32,9 +32,10 @@ _Static_assert(sizeof(enum config_busy) == sizeof(int), "enums are ints");
 #define CONF(m)    offsetof(struct config, m)
 #define K(n, t, o) .name = n, .type = CONFIG_TYPE_##t, .offset = o
 
-/* "id" comes first: "defaults" takes all the others. */
+/* "id" and "slots" come first: "defaults" takes all the others. */
 const struct config_key config_lock_keys[] = {
     {K("id", ID, 0)},
+    {K("slots", COUNT, LOCK(slots)), .min = 1, .max = JUSTALOCK_SLOTS_MAX},
     {K("for", FOR, LOCK(for_mask))},
     {K("users", LIST, LOCK(users))},
     {K("lifetime", LIFETIME, LOCK(lifetime_s))},
@@ -85,7 +86,7 @@ const struct config_key config_top_keys[] = {
     {K("secret_file", PATH, CONF(secret_file))},
     {K("hashed_names", BOOL, CONF(hashed_names))},
     {K("adhoc", BOOL, CONF(adhoc))},
-    {K("defaults", LOCK, CONF(defaults)), .members = config_lock_keys + 1},
+    {K("defaults", LOCK, CONF(defaults)), .members = config_lock_keys + 2},
     {K("locks", LOCKS, 0), .members = config_lock_keys},
     {K("slurm", OBJECT, 0), .members = slurm_keys},
     {K("agent", OBJECT, 0), .members = agent_keys},

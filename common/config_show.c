@@ -142,8 +142,9 @@ static bool is_set(const struct config_key *key, const char *base)
     case CONFIG_TYPE_LIST:
         return *(char **const *)at != NULL;
     case CONFIG_TYPE_BOOL:
-    case CONFIG_TYPE_COUNT:
         return true;
+    case CONFIG_TYPE_COUNT:
+        return *(const unsigned *)at >= key->min;
     case CONFIG_TYPE_LIFETIME:
     case CONFIG_TYPE_FOR:
         return *(const unsigned *)at != 0;

@@ -66,14 +66,13 @@ justalock_options_lifetime_s(struct justalock_options *options,
     return JUSTALOCK_OK;
 }
 
-enum justalock_status
-justalock_options_slots(struct justalock_options *options, unsigned slots,
-                        struct justalock_error *err)
+enum justalock_status justalock_options_slots(struct justalock_options *options,
+                                              unsigned slots,
+                                              struct justalock_error *err)
 {
     if (slots < 1 || slots > JUSTALOCK_SLOTS_MAX)
-        return error_set(err, JUSTALOCK_ARG,
-                         "slots: %u is not within 1 and %d", slots,
-                         JUSTALOCK_SLOTS_MAX);
+        return error_set(err, JUSTALOCK_ARG, "slots: %u is not within 1 and %d",
+                         slots, JUSTALOCK_SLOTS_MAX);
     options->slots = slots;
     return JUSTALOCK_OK;
 }

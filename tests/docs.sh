@@ -269,7 +269,7 @@ same "protocol: the features" \
     "$(sed -n 's/^#define FEATURES "\(.*\)"/\1/p' modules/server/http_answer.c | words)" \
     "$(sed -n 's/^\.Dl Justalock-Features: //p' $page | words)"
 same "protocol: the members of a view" \
-    "$(sed -n '/^static void add_view/,/^}/p' modules/server/pages.c |
+    "$(sed -n '/^static void add_holder/,/^void pages_lock(/p' modules/server/pages.c |
         grep -oE '\\"[a-z_]+\\":' | tr -d '\\":')" \
     "$(sed -n '/^\.Ss Views/,/^\.Ss Errors/p' $page |
         sed -n 's/^\.It Li \([a-z_]*\)$/\1/p')"

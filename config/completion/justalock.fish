@@ -33,7 +33,7 @@ function __justalock_read
                 set __justalock_socket $word
             case '-*=*' --
             case --config --socket --on-lost --for --url --wait --lifetime \
-                    --conflict-exit-code --client-id --label -w -t -E -nw -nt -nE
+                    --conflict-exit-code --client-id --label --slots --slot -w -t -E -nw -nt -nE
                 set takes $word
             case '-*'
             case '*'
@@ -98,7 +98,7 @@ function __justalock_subcommand
                 or break
             case '-*=*'
             case --config --socket --on-lost --url --wait --lifetime \
-                    --conflict-exit-code --client-id --label -w -t -E -nw -nt -nE
+                    --conflict-exit-code --client-id --label --slots --slot -w -t -E -nw -nt -nE
                 set takes 1
             case '-*'
             case '*'
@@ -134,6 +134,7 @@ end
 complete -c justalock -n '__justalock_in run' -s n -l nonblock -d 'try once'
 complete -c justalock -n '__justalock_in run' -s w -l wait -x -d 'wait at most'
 complete -c justalock -n '__justalock_in run' -s t -l lifetime -x -d 'the lease'
+complete -c justalock -n '__justalock_in run' -l slots -x -d 'how many hold a pool at once'
 complete -c justalock -n '__justalock_in run' -s E -l conflict-exit-code -x -d 'instead of 75'
 complete -c justalock -n '__justalock_in run' -l on-lost -x -a '(__justalock_signals)' -d 'when the lock is lost'
 complete -c justalock -n '__justalock_in run' -l client-id -x -d 'instead of a random one'
@@ -144,6 +145,7 @@ complete -c justalock -n '__justalock_in run id status release config' -l config
 complete -c justalock -n '__justalock_in run list config' -l socket -r -F -d "the agent's socket"
 complete -c justalock -n '__justalock_in status list config' -l json -d JSON
 complete -c justalock -n '__justalock_in list' -l names -d 'the names of the locks alone'
+complete -c justalock -n '__justalock_in release' -l slot -x -d 'of a pool the holder of that one'
 complete -c justalock -n '__justalock_in release' -s y -l yes -d 'do not ask'
 complete -c justalock -n '__justalock_in config' -l for -x -a 'slurm pam command' -d 'locks of such work'
 

@@ -76,6 +76,8 @@ static void start_command(struct back *b, const struct keeper_event *e)
     pass.stop_at = page_term_at(b->a->page);
     pass.has_token = e->has_token;
     pass.token = e->token;
+    pass.has_slot = e->has_slot;
+    pass.slot = e->slot;
     pass.has_id = b->a->names_are_plain;
     (void)snprintf(pass.id, sizeof(pass.id), "%s",
                    id_format(&b->a->hold.lock.id).s);

@@ -42,11 +42,13 @@ static bool put_env(const char *name, const char *value)
 
 static bool set_environment(const char *lock, const struct child_pass *pass)
 {
-    char token[24];
+    char token[24], slot[16];
 
     (void)snprintf(token, sizeof(token), "%" PRIu64, pass->token);
+    (void)snprintf(slot, sizeof(slot), "%u", pass->slot);
     return put_env("JUSTALOCK_LOCK", lock) &&
            put_env("JUSTALOCK_TOKEN", pass->has_token ? token : NULL) &&
+           put_env("JUSTALOCK_SLOT", pass->has_slot ? slot : NULL) &&
            put_env("JUSTALOCK_ID", pass->has_id ? pass->id : NULL);
 }
 

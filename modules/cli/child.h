@@ -16,8 +16,10 @@ struct child_pass {
     struct clock_time stop_at; /* it does not start at or after this */
     bool has_token;
     bool has_id;
+    bool has_slot;
     bool on_terminal; /* its group has the terminal */
     uint64_t token;
+    unsigned slot;
     char id[JUSTALOCK_ID_TEXT_LEN + 1];
 };
 

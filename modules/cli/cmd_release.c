@@ -21,6 +21,7 @@
 
 #define LIMIT_MS   10000
 #define ANSWER_MAX 4096
+#define ALL_SLOTS  JUSTALOCK_SLOTS_MAX
 
 static enum justalock_status connect_unix(const char *path, int *ret_fd,
                                           struct justalock_error *err)
@@ -96,21 +97,24 @@ static enum justalock_status understand(const struct buf *b, char *ret_text,
 }
 
 static enum justalock_status ask(const char *path, const struct lock_id *id,
-                                 char *ret_text, size_t size,
+                                 unsigned slot, char *ret_text, size_t size,
                                  struct justalock_error *err)
 {
     enum justalock_status st;
+    char query[24] = "";
     struct buf b;
     int fd = -1;
 
     st = connect_unix(path, &fd, err);
     if (st != JUSTALOCK_OK)
         return st;
+    if (slot != ALL_SLOTS)
+        (void)snprintf(query, sizeof(query), "?slot=%u", slot);
     buf_init(&b, ANSWER_MAX);
     buf_printf(&b,
-               "POST /v1/locks/%s/break HTTP/1.1\r\nHost: localhost\r\n"
+               "POST /v1/locks/%s/break%s HTTP/1.1\r\nHost: localhost\r\n"
                "Content-Length: 0\r\nConnection: close\r\n\r\n",
-               id_format(id).s);
+               id_format(id).s, query);
     if (send(fd, b.data, b.len, MSG_NOSIGNAL) != (ssize_t)b.len)
         st = error_sys(err, errno, "asking the server");
     buf_reset(&b);
@@ -144,7 +148,7 @@ static bool is_agreed(const char *name)
 
 /* One of several is active; the others answer 503. */
 static enum justalock_status ask_all(const char *urls, const struct lock_id *id,
-                                     char *ret_text, size_t size,
+                                     unsigned slot, char *ret_text, size_t size,
                                      struct justalock_error *err)
 {
     enum justalock_status st = JUSTALOCK_NET;
@@ -153,14 +157,15 @@ static enum justalock_status ask_all(const char *urls, const struct lock_id *id,
     while ((st == JUSTALOCK_NET || err->http_status == 503) &&
            urls_next_socket(&urls, path)) {
         err->http_status = 0;
-        st = ask(path, id, ret_text, size, err);
+        st = ask(path, id, slot, ret_text, size, err);
         if (st == JUSTALOCK_OK)
             break;
     }
     return st;
 }
 
-static int release(const struct cli_context *c, const char *name, bool yes)
+static int release(const struct cli_context *c, const char *name, unsigned slot,
+                   bool yes)
 {
     const char *urls = c->service.url;
     char path[URLS_LEN + 1];
@@ -182,7 +187,7 @@ static int release(const struct cli_context *c, const char *name, bool yes)
         return cli_fail(&err, st);
     if (!yes && !is_agreed(name))
         return CLI_DENIED;
-    st = ask_all(c->service.url, &id, text, sizeof(text), &err);
+    st = ask_all(c->service.url, &id, slot, text, sizeof(text), &err);
     if (st != JUSTALOCK_OK)
         return cli_fail(&err, st);
     (void)printf("%s: %s\n", name, text);
@@ -193,6 +198,7 @@ int cmd_release(int argc, char **argv)
 {
     static const struct option names[] = {
         {"yes", no_argument, NULL, 'y'},
+        {"slot", required_argument, NULL, 's'},
         {"url", required_argument, NULL, 'u'},
         {"config", required_argument, NULL, 'c'},
         {NULL, 0, NULL, 0}};
@@ -201,16 +207,20 @@ int cmd_release(int argc, char **argv)
     struct cli_context c;
     enum justalock_status st;
     bool yes = false;
+    uint64_t slot = ALL_SLOTS;
     int opt, code;
 
     while ((opt = getopt_long(argc, argv, "y", names, NULL)) != -1) {
         if (opt == 'y')
             yes = true;
+        else if (opt == 's' && parse_u64(optarg, 0, JUSTALOCK_SLOTS_MAX - 1,
+                                         "--slot", &slot, &err) != JUSTALOCK_OK)
+            return cli_usage("release", "%s", err.text);
         else if (opt == 'u')
             url = optarg;
         else if (opt == 'c')
             path = optarg;
-        else
+        else if (opt != 's')
             return cli_usage("release", "the call is wrong");
     }
     if (optind != argc - 1)
@@ -218,7 +228,7 @@ int cmd_release(int argc, char **argv)
     st = cli_context_open(&c, path, url, true, &err);
     if (st != JUSTALOCK_OK)
         return cli_fail(&err, st);
-    code = release(&c, argv[optind], yes);
+    code = release(&c, argv[optind], (unsigned)slot, yes);
     cli_context_close(&c);
     return code;
 }

@@ -12,19 +12,11 @@
 #include "hold.h"
 
 #define LIMIT_MS 10000
+#define JSON_MAX (1024 * 1024)
 
-static void print_text(const char *name, const struct keeper_view *v)
+static void print_holder(const struct keeper_view *v)
 {
-    if (!v->known) {
-        (void)printf("%s: the service cannot tell who holds a lock\n", name);
-        return;
-    }
-    if (!v->held) {
-        (void)printf("%s: free%s\n", name,
-                     v->waiters > 0 ? ", offered to a waiter" : "");
-        return;
-    }
-    (void)printf("%s: held by %s", name,
+    (void)printf("held by %s",
                  v->holder[0] != '\0' ? v->holder : "a client without a name");
     if (v->since[0] != '\0')
         (void)printf(" since %s", v->since);
@@ -35,31 +27,76 @@ static void print_text(const char *name, const struct keeper_view *v)
                      v->expires_ms / 1000);
     if (v->shares > 1)
         (void)printf(", on %u hosts", v->shares);
-    (void)printf(", %u waiting\n", v->waiters);
 }
 
-static void print_json(const char *name, const struct keeper_view *v)
+static void print_text(const char *name, const struct hold_views *views)
 {
+    const struct keeper_view *v = views->v;
+
+    if (!v->known) {
+        (void)printf("%s: the service cannot tell who holds a lock\n", name);
+        return;
+    }
+    if (!v->held) {
+        (void)printf("%s: free%s\n", name,
+                     v->waiters > 0 ? ", offered to a waiter" : "");
+        return;
+    }
+    if (v->slots == 0) {
+        (void)printf("%s: ", name);
+        print_holder(v);
+        (void)printf(", %u waiting\n", v->waiters);
+        return;
+    }
+    (void)printf("%s: %zu of %u slots held, %u waiting\n", name, views->len,
+                 v->slots, v->waiters);
+    for (size_t i = 0; i < views->len; i++) {
+        (void)printf("  slot %u: ", v[i].slot);
+        print_holder(&v[i]);
+        (void)puts("");
+    }
+}
+
+static void add_holder(struct buf *b, const struct keeper_view *v)
+{
+    buf_str(b, "\"holder\":");
+    buf_json(b, v->holder);
+    buf_str(b, ",\"since\":");
+    buf_json(b, v->since);
+    if (v->has_token)
+        buf_printf(b, ",\"token\":%" PRIu64, v->token);
+    if (v->expires_ms >= 0)
+        buf_printf(b, ",\"expires_ms\":%" PRId64, v->expires_ms);
+    buf_printf(b, ",\"shares\":%u", v->shares);
+}
+
+static void print_json(const char *name, const struct hold_views *views)
+{
+    const struct keeper_view *v = views->v;
     struct buf b;
 
-    buf_init(&b, 8192);
+    buf_init(&b, JSON_MAX);
     buf_str(&b, "{\"lock\":");
     buf_json(&b, name);
     if (!v->known) {
-        buf_str(&b, ",\"state\":\"unknown\"}");
+        buf_str(&b, ",\"state\":\"unknown\"");
     } else if (!v->held) {
-        buf_printf(&b, ",\"state\":\"free\",\"waiters\":%u}", v->waiters);
+        buf_printf(&b, ",\"state\":\"free\",\"waiters\":%u", v->waiters);
     } else {
-        buf_str(&b, ",\"state\":\"held\",\"holder\":");
-        buf_json(&b, v->holder);
-        buf_str(&b, ",\"since\":");
-        buf_json(&b, v->since);
-        if (v->has_token)
-            buf_printf(&b, ",\"token\":%" PRIu64, v->token);
-        if (v->expires_ms >= 0)
-            buf_printf(&b, ",\"expires_ms\":%" PRId64, v->expires_ms);
-        buf_printf(&b, ",\"shares\":%u,\"waiters\":%u}", v->shares, v->waiters);
+        buf_str(&b, ",\"state\":\"held\",");
+        add_holder(&b, v);
+        buf_printf(&b, ",\"waiters\":%u", v->waiters);
     }
+    if (v->held && v->slots > 0) {
+        buf_printf(&b, ",\"slots\":%u,\"holders\":[", v->slots);
+        for (size_t i = 0; i < views->len; i++) {
+            buf_printf(&b, "%s{\"slot\":%u,", i > 0 ? "," : "", v[i].slot);
+            add_holder(&b, &v[i]);
+            buf_str(&b, "}");
+        }
+        buf_str(&b, "]");
+    }
+    buf_str(&b, "}");
     if (!b.failed)
         (void)puts(b.data);
     buf_done(&b);
@@ -74,7 +111,7 @@ int cmd_status(int argc, char **argv)
         {NULL, 0, NULL, 0}};
     const char *path = NULL, *url = NULL;
     struct justalock_error err;
-    struct keeper_view view;
+    static struct hold_views views; /* 0.4 MB */
     struct cli_context c;
     struct lock_id id;
     enum justalock_status st;
@@ -98,10 +135,10 @@ int cmd_status(int argc, char **argv)
         return cli_fail(&err, st);
     st = cli_context_id(&c, argv[optind], &id, &err);
     if (st == JUSTALOCK_OK)
-        st = hold_query(&c.service, &id, LIMIT_MS, &view, &err);
+        st = hold_query(&c.service, &id, LIMIT_MS, &views, &err);
     cli_context_close(&c);
     if (st != JUSTALOCK_OK)
         return cli_fail(&err, st);
-    (json ? print_json : print_text)(argv[optind], &view);
+    (json ? print_json : print_text)(argv[optind], &views);
     return CLI_OK;
 }

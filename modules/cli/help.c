@@ -32,6 +32,7 @@ static const char run[] =
     "  -n, --nonblock         try once; exit 75 if another holds the lock\n"
     "  -w, --wait TIME        wait at most TIME (neither: for ever)\n"
     "  -t, --lifetime TIME    the lease, whole seconds (60)\n"
+    "      --slots N          a pool: up to N hold the lock at once\n"
     "  -E, --conflict-exit-code CODE   exit code for busy instead of 75\n"
     "      --on-lost kill|signal:NAME|log   when the lock is lost (kill)\n"
     "      --client-id ID     a fixed client id instead of a random one\n"
@@ -48,8 +49,8 @@ static const char run[] =
     "command killed, 80 the same but its death could not be confirmed, "
     "126/127\n"
     "the command cannot be run.\n"
-    "The command sees JUSTALOCK_LOCK, JUSTALOCK_TOKEN where there is one, and\n"
-    "JUSTALOCK_ID where names are not hashed.\n";
+    "The command sees JUSTALOCK_LOCK, JUSTALOCK_TOKEN where there is one,\n"
+    "JUSTALOCK_ID where names are not hashed, and JUSTALOCK_SLOT in a pool.\n";
 
 static const char id[] =
     "usage: justalock id [--config FILE] TEXT...\n"
@@ -72,12 +73,13 @@ static const char list[] =
     "answers.\n";
 
 static const char release[] =
-    "usage: justalock release [-y | --yes] [--url unix:PATH] [--config FILE] "
-    "NAME\n"
+    "usage: justalock release [-y | --yes] [--slot N] [--url unix:PATH]\n"
+    "                         [--config FILE] NAME\n"
     "\n"
     "Break the lock at the service (root, over its unix socket): the holder\n"
     "cannot refresh it any more, ends its work, and the lock becomes free.\n"
-    "Asks first on a terminal; --yes does not ask.\n";
+    "Asks first on a terminal; --yes does not ask. --slot: of a pool only the\n"
+    "holder of that slot, not all.\n";
 
 static const char config[] =
     "usage: justalock config check [--json] [--config FILE] [--socket PATH]\n"

@@ -111,6 +111,10 @@ static void note_success(struct hold *h, const struct keeper_event *e)
     if (lease_times_fill(&times, e->has_features, NULL) == JUSTALOCK_OK)
         h->times = times;
     h->has_features |= e->has_features;
+    if (e->has_slot) { /* for the keeper after this one */
+        h->lock.slot = e->slot;
+        h->lock.slot_has_id = e->slot_has_id;
+    }
     h->is_held = true;
     h->t0 = e->t0;
     h->deaths = 0;
@@ -264,7 +268,7 @@ void hold_close(struct hold *h)
 }
 
 static enum justalock_status await_view(struct hold *h, struct clock_time until,
-                                        struct keeper_view *ret_view,
+                                        struct hold_views *ret_views,
                                         struct justalock_error *err)
 {
     struct pollfd p = {.fd = h->fd, .events = POLLIN};
@@ -285,15 +289,16 @@ static enum justalock_status await_view(struct hold *h, struct clock_time until,
             continue;
         if (m.event.status != JUSTALOCK_OK)
             return error_set(err, m.event.status, "%s", m.event.text);
-        *ret_view = m.view;
-        return JUSTALOCK_OK;
+        ret_views->v[ret_views->len++] = m.view;
+        if (!m.view.has_more || ret_views->len == JUSTALOCK_SLOTS_MAX)
+            return JUSTALOCK_OK;
     }
     return error_set(err, JUSTALOCK_NET, "no answer from %s", h->service.url);
 }
 
 enum justalock_status hold_query(const struct keeper_service *service,
                                  const struct lock_id *id, int64_t limit_ms,
-                                 struct keeper_view *ret_view,
+                                 struct hold_views *ret_views,
                                  struct justalock_error *err)
 {
     struct keeper_msg m;
@@ -301,6 +306,7 @@ enum justalock_status hold_query(const struct keeper_service *service,
     enum justalock_status st;
 
     memset(&h, 0, sizeof(h));
+    ret_views->len = 0;
     h.service = *service;
     st = hold_start(&h, err);
     if (st != JUSTALOCK_OK)
@@ -313,7 +319,7 @@ enum justalock_status hold_query(const struct keeper_service *service,
     st = tell(&h, &m, err) ? JUSTALOCK_OK : err->status;
     /* The limit is the service's; the keeper's own start comes on top. */
     if (st == JUSTALOCK_OK)
-        st = await_view(&h, clock_add(clock_now(), limit_ms + 2000), ret_view,
+        st = await_view(&h, clock_add(clock_now(), limit_ms + 2000), ret_views,
                         err);
     hold_close(&h);
     if (h.pid > 0)

@@ -61,11 +61,17 @@ bool hold_reaped(struct hold *h, pid_t pid);
 /* Close the channel: the keeper ends. */
 void hold_close(struct hold *h);
 
+/* What a service shows of a lock: one, or one for each holder of a pool. */
+struct hold_views {
+    size_t len;
+    struct keeper_view v[JUSTALOCK_SLOTS_MAX];
+};
+
 /* Ask what the service shows of a lock, with a keeper of its own, and wait
  * for the answer. */
 enum justalock_status hold_query(const struct keeper_service *service,
                                  const struct lock_id *id, int64_t limit_ms,
-                                 struct keeper_view *ret_view,
+                                 struct hold_views *ret_views,
                                  struct justalock_error *err) JUSTALOCK_MUST;
 
 #endif

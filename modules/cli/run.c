@@ -18,6 +18,7 @@
 
 enum {
     OPT_ON_LOST = 256,
+    OPT_SLOTS,
     OPT_CLIENT,
     OPT_LABEL,
     OPT_URL,
@@ -31,6 +32,7 @@ static const struct option long_options[] = {
     {"wait", required_argument, NULL, 'w'},
     {"lifetime", required_argument, NULL, 't'},
     {"conflict-exit-code", required_argument, NULL, 'E'},
+    {"slots", required_argument, NULL, OPT_SLOTS},
     {"on-lost", required_argument, NULL, OPT_ON_LOST},
     {"client-id", required_argument, NULL, OPT_CLIENT},
     {"label", required_argument, NULL, OPT_LABEL},
@@ -120,7 +122,7 @@ static enum justalock_status parse_option(struct run_options *o, int opt,
                                           struct justalock_error *err)
 {
     enum justalock_status st = JUSTALOCK_OK;
-    uint64_t code = 0;
+    uint64_t code = 0, slots = 0;
 
     switch (opt) {
     case 'n':
@@ -133,6 +135,10 @@ static enum justalock_status parse_option(struct run_options *o, int opt,
         st = parse_u64(optarg, 0, 255, "-E", &code, err);
         if (st == JUSTALOCK_OK)
             o->busy_code = (int)code;
+        return st;
+    case OPT_SLOTS:
+        st = parse_u64(optarg, 1, JUSTALOCK_SLOTS_MAX, "--slots", &slots, err);
+        o->slots = (unsigned)slots;
         return st;
     case OPT_ON_LOST:
         return parse_on_lost(o, optarg, err);
@@ -193,10 +199,10 @@ static bool has_env(const char *name)
     return value != NULL && value[0] != '\0';
 }
 
-/* The agent knows its own service and configuration only. */
+/* The agent knows its own service and configuration only, pools too. */
 static bool is_for_agent(const struct run_options *o)
 {
-    if (o->no_agent || o->url != NULL || o->config != NULL)
+    if (o->no_agent || o->url != NULL || o->config != NULL || o->slots != 0)
         return false;
     if (o->socket != NULL)
         return true;

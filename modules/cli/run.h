@@ -15,6 +15,7 @@ struct run_options {
     char **argv;     /* the command */
     int64_t wait_ms; /* WIRE_WAIT_DEFAULT, -1 for ever, 0 once */
     unsigned life_s; /* 0: as configured */
+    unsigned slots;  /* the same */
     int busy_code;
     enum config_lost on_lost; /* UNSET: as configured */
     int lost_signal;

@@ -88,6 +88,20 @@ static void fill_policy(struct alone *a, const struct run_options *o,
         a->hold.wait_ms = -1;
 }
 
+/* How many share a pool is for all to agree on: not for one to change. */
+static enum justalock_status fill_slots(struct alone *a,
+                                        const struct run_options *o,
+                                        const struct config_lock *policy,
+                                        struct justalock_error *err)
+{
+    a->hold.lock.slots = o->slots != 0 ? o->slots : policy->slots;
+    if (policy->slots > 1 && a->hold.lock.slots != policy->slots)
+        return error_set(err, JUSTALOCK_ARG,
+                         "--slots: %u, but %.100s is defined with %u", o->slots,
+                         o->lock, policy->slots);
+    return JUSTALOCK_OK;
+}
+
 static enum justalock_status fill(struct alone *a, struct justalock_error *err)
 {
     const struct run_options *o = a->base->options;
@@ -103,6 +117,8 @@ static enum justalock_status fill(struct alone *a, struct justalock_error *err)
     st = cli_context_lock(&c, o->lock, &policy, &a->hold.lock.id, err);
     if (st == JUSTALOCK_OK)
         st = fill_times(a, o, c.config, &policy, err);
+    if (st == JUSTALOCK_OK)
+        st = fill_slots(a, o, &policy, err);
     if (st == JUSTALOCK_OK)
         st = fill_client(&a->hold.lock, o, err);
     if (st == JUSTALOCK_OK) {

@@ -16,8 +16,8 @@
 
 #include "id.h"
 
-#define LOCK_SHARE_MAX      64      /* characters of a share's name */
-#define LOCK_SHARES_MAX     65536   /* shares of one holding */
+#define LOCK_SHARE_MAX      64    /* characters of a share's name */
+#define LOCK_SHARES_MAX     65536 /* shares of one holding */
 #define LOCK_SLOTS_MAX      JUSTALOCK_SLOTS_MAX
 #define LOCK_WAITERS_MAX    16384   /* waiting requests and kept places, all */
 #define LOCK_TOMBS_MAX      1000000 /* about 250 bytes each */

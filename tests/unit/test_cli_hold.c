@@ -272,18 +272,18 @@ static void dead_while_it_gives_back(void **state)
 
 static void asks_what_the_service_shows(void **state)
 {
-    struct keeper_view view;
+    static struct hold_views views;
     struct justalock_error err;
     const struct lock_id id = {.bytes = {1}};
 
     (void)state;
-    assert_fails(hold_query(&h.service, &id, 1000, &view, &err),
+    assert_fails(hold_query(&h.service, &id, 1000, &views, &err),
                  JUSTALOCK_PROTO, err, "");
     (void)snprintf(h.service.url, sizeof(h.service.url), "nothing");
-    assert_fails(hold_query(&h.service, &id, 1000, &view, &err), JUSTALOCK_ARG,
+    assert_fails(hold_query(&h.service, &id, 1000, &views, &err), JUSTALOCK_ARG,
                  err, "");
     own_home_keeper("/bin/false");
-    assert_int_not_equal(hold_query(&h.service, &id, 1000, &view, &err),
+    assert_int_not_equal(hold_query(&h.service, &id, 1000, &views, &err),
                          JUSTALOCK_OK);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* none is left */
 }

@@ -167,7 +167,7 @@ static void test_example(void **state)
     example_keys(&example, &t, 0, "");
     config_text_done(&t);
     /* What stands under "locks" need not stand under "defaults" again. */
-    for (const struct config_key *k = config_lock_keys + 1; k->name; k++)
+    for (const struct config_key *k = config_lock_keys + 2; k->name; k++)
         add(&example, "defaults", k->name);
     same(&code, &example, "config/justalock.json");
     assert_ok(config_parse("config/justalock.json", data, len, &c, NULL, &err),
