@@ -22,6 +22,14 @@
 #define WIRE_TEXT_MAX  511
 #define WIRE_SOCKET    "/run/justalock/agent.sock"
 
+/*
+ * A NOTE that begins so comes before the VERDICT of a work with a pool, and is
+ * for its environment: behind it the slot of each of the verdict's locks,
+ * separated by commas, "-" where a lock is no pool. Modules of before there
+ * were pools show it as any other.
+ */
+#define WIRE_NOTE_SLOT "JUSTALOCK_SLOT="
+
 enum wire_type {
     /* module to agent */
     WIRE_JOB_BEGIN = 1,     /* job_prolog: what this job is. Answer: VERDICT */

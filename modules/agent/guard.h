@@ -61,6 +61,7 @@ struct want {
     enum config_lost on_lost;
     int lost_signal;
     enum config_end on_end;
+    unsigned slots;                 /* of a pool; 1: no pool */
     bool has_own_id;                /* the definition's "id": never hashed */
     bool has_grace;                 /* configured, not made from lifetime */
     bool is_shared;                 /* SESSION: "share": "host" */
@@ -364,6 +365,8 @@ void say_waiting(struct guard *g, struct work *w);
 void say_verdict(struct guard *g, struct work *w, enum wire_verdict verdict,
                  const char *text);
 void say_go(struct guard *g, struct work *w, struct conn *c);
+/* Before it, the slots of pools, where there are any. */
+void say_slots(struct guard *g, const struct work *w, struct conn *c);
 /* The verdict that say_go sends. */
 void say_fill_go(struct work *w, struct conn *c, struct wire_msg *ret_m);
 void say_lost(struct guard *g, struct work *w, const char *text);

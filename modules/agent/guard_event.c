@@ -17,6 +17,10 @@ static void learn(struct held *h, const struct keeper_event *e)
         h->has_token = true;
         h->token = e->token;
     }
+    if (e->has_slot) {
+        h->lock.slot = e->slot;
+        h->lock.slot_has_id = e->slot_has_id;
+    }
 }
 
 static void on_granted(struct guard *g, struct work *w, struct held *h,

@@ -154,8 +154,12 @@ static void on_keeping(struct guard *g, const struct keeper_msg *m)
     if (w) {
         h->is_known = true;
         if (h->state == HELD_ASKING && m->held) {
-            struct keeper_event e = {
-                .kind = KEEPER_GRANTED, .handle = m->handle, .t0 = m->t0};
+            struct keeper_event e = {.kind = KEEPER_GRANTED,
+                                     .handle = m->handle,
+                                     .t0 = m->t0,
+                                     .has_slot = m->lock.slots > 1,
+                                     .slot = m->lock.slot,
+                                     .slot_has_id = m->lock.slot_has_id};
 
             hold_event(g, w, h, &e); /* granted while nobody listened */
         } else if (h->state == HELD_OURS && m->held) {

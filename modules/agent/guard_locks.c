@@ -122,6 +122,7 @@ static void fill_want(const struct config *c, const struct config_lock *p,
     want->on_lost = p->on_lost;
     want->lost_signal = p->lost_signal;
     want->on_end = p->on_end;
+    want->slots = p->slots;
     want->has_own_id = p->has_id;
     want->is_shared = p->share == CONFIG_SHARE_HOST;
 }

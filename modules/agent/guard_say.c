@@ -125,10 +125,34 @@ void say_fill_go(struct work *w, struct conn *c, struct wire_msg *ret_m)
                        (long long)(waited / 1000));
 }
 
+void say_slots(struct guard *g, const struct work *w, struct conn *c)
+{
+    static struct wire_msg m;
+    bool has_pool = false;
+    size_t at;
+
+    memset(&m, 0, sizeof(m));
+    m.type = WIRE_NOTE;
+    at = (size_t)snprintf(m.text, sizeof(m.text), WIRE_NOTE_SLOT);
+    for (size_t i = 0; i < w->f.helds_len; i++) {
+        const struct keeper_lock *l = &w->helds[i].lock;
+        char slot[16] = "-";
+
+        if (l->slots > 1)
+            (void)snprintf(slot, sizeof(slot), "%u", l->slot);
+        has_pool |= l->slots > 1;
+        at += (size_t)snprintf(m.text + at, sizeof(m.text) - at, "%s%s",
+                               i > 0 ? "," : "", slot);
+    }
+    if (has_pool)
+        conn_send(g, c, &m);
+}
+
 void say_go(struct guard *g, struct work *w, struct conn *c)
 {
     static struct wire_msg m; /* 6 kB */
 
+    say_slots(g, w, c);
     say_fill_go(w, c, &m);
     conn_send(g, c, &m);
 }

@@ -263,6 +263,7 @@ void session_granted(struct guard *g, struct work *w)
         return;
     }
     w->is_undelivered = false;
+    say_slots(g, w, c);
     say_fill_go(w, c, &m);
     memcpy(m.cookie, w->f.cookie, sizeof(m.cookie));
     conn_send_fd(g, c, &m, life);

@@ -199,6 +199,7 @@ static enum justalock_status fill_held(const struct guard *g,
     copy_text(h->name, sizeof(h->name), want->name);
     h->lock.id = want->id;
     h->lock.times = want->times;
+    h->lock.slots = want->slots;
     h->is_public_id = !g->config->hashed_names || want->has_own_id;
     copy_text(h->lock.label, sizeof(h->lock.label), label);
     for (char *c = h->lock.label; *c; c++)

@@ -103,6 +103,21 @@ static void put_held(struct buf *b, const struct held *h)
     buf_u64(b, h->token);
 }
 
+/* Of pools, behind all else and only where there is one: what earlier guards
+ * wrote, and wrote of locks that are none, is read as ever. */
+static void put_slots(struct buf *b, const struct record *r)
+{
+    bool has_pool = false;
+
+    for (size_t i = 0; i < r->f.helds_len; i++)
+        has_pool |= r->helds[i].lock.slots > 1;
+    for (size_t i = 0; has_pool && i < r->f.helds_len; i++) {
+        buf_u32(b, r->helds[i].lock.slots);
+        buf_u32(b, r->helds[i].lock.slot);
+        buf_u8(b, r->helds[i].lock.slot_has_id);
+    }
+}
+
 enum justalock_status record_pack(const struct record *r, struct buf *b,
                                   struct justalock_error *err)
 {
@@ -122,6 +137,7 @@ enum justalock_status record_pack(const struct record *r, struct buf *b,
     buf_u8(b, (uint8_t)r->f.helds_len);
     for (size_t i = 0; i < r->f.helds_len; i++)
         put_held(b, &r->helds[i]);
+    put_slots(b, r);
     if (!b->failed)
         buf_u64(b, checksum(b->data, b->len));
     if (b->failed)
@@ -245,6 +261,21 @@ static void get_held(struct reader *r, struct held *h)
     h->token = get_u64(r);
 }
 
+static void get_slots(struct reader *r, struct record *rec)
+{
+    if (r->failed || r->at == r->len)
+        return;
+    for (size_t i = 0; i < rec->f.helds_len; i++) {
+        struct keeper_lock *l = &rec->helds[i].lock;
+
+        l->slots = get_u32(r);
+        l->slot = get_u32(r);
+        l->slot_has_id = get_flag(r);
+        r->failed |=
+            l->slots > JUSTALOCK_SLOTS_MAX || l->slot >= JUSTALOCK_SLOTS_MAX;
+    }
+}
+
 static void get_body(struct reader *r, struct record *rec)
 {
     get_text(r, rec->boot, sizeof(rec->boot));
@@ -263,6 +294,7 @@ static void get_body(struct reader *r, struct record *rec)
     rec->f.helds_len = get_choice(r, WIRE_LOCKS_MAX);
     for (size_t i = 0; i < rec->f.helds_len && !r->failed; i++)
         get_held(r, &rec->helds[i]);
+    get_slots(r, rec);
 }
 
 enum justalock_status record_unpack(const void *data, size_t len,

@@ -35,6 +35,8 @@ struct agent_run {
     bool has_exited;
     bool is_lost;
     bool is_unsure; /* lost, and not seen dead */
+    bool has_slot;
+    unsigned slot;
     int wait_status;
 };
 
@@ -88,6 +90,7 @@ static enum justalock_status ask(struct agent_run *r,
         return st;
     }
     r->has_met = true;
+    r->has_slot = false;
     fill(r, &m);
     st = agent_send(r->fd, &m, clock_add(clock_now(), ANSWER_MS), err);
     if (st == JUSTALOCK_OK)
@@ -156,6 +159,15 @@ static int reconnect(struct agent_run *r)
 /* -1: granted (*ret_m is the verdict); -2: to be tried alone; else the code. */
 static int on_answer(struct agent_run *r, const struct wire_msg *m)
 {
+    size_t n = strlen(WIRE_NOTE_SLOT);
+    uint64_t slot = 0;
+
+    if (m->type == WIRE_NOTE && strncmp(m->text, WIRE_NOTE_SLOT, n) == 0) {
+        r->has_slot = parse_u64(m->text + n, 0, JUSTALOCK_SLOTS_MAX - 1, "slot",
+                                &slot, NULL) == JUSTALOCK_OK;
+        r->slot = r->has_slot ? (unsigned)slot : 0;
+        return -3;
+    }
     if (m->type == WIRE_NOTE) {
         waiting_show(&r->waiting, m->text);
         return -3;
@@ -224,6 +236,8 @@ static int start(struct agent_run *r, const struct wire_msg *granted)
     struct child_pass pass = {.stop_at = clock_never(),
                               .has_token = granted->has_token != 0,
                               .token = granted->token,
+                              .has_slot = r->has_slot,
+                              .slot = r->slot,
                               .has_id = granted->ids[0] != '\0'};
     struct wire_msg m = {.type = WIRE_COMMAND_PID};
     struct clock_time by = clock_add(clock_now(), ANSWER_MS);

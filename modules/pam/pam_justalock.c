@@ -34,6 +34,7 @@ struct call {
     const char *user, *service; /* never NULL once `begin` is through */
     uid_t uid;
     bool is_noted;
+    char slot[16]; /* of the session's lock; "": it is no pool */
 };
 
 /* ---- words ---- */
@@ -49,7 +50,12 @@ static void say(const struct call *c, const char *text)
 static void note(void *arg, const char *text)
 {
     struct call *c = arg;
+    size_t n = strlen(WIRE_NOTE_SLOT);
 
+    if (strncmp(text, WIRE_NOTE_SLOT, n) == 0) {
+        (void)snprintf(c->slot, sizeof(c->slot), "%s", text + n);
+        return;
+    }
     if (!c->is_noted && (c->flags & PAM_SILENT) == 0)
         say(c, text);
     c->is_noted = true;
@@ -185,6 +191,8 @@ static void set_environment(const struct call *c, const struct wire_msg *m)
         rc = put_env(c, "JUSTALOCK_TOKEN", token);
     if (rc == PAM_SUCCESS && m->ids[0] != '\0')
         rc = put_env(c, "JUSTALOCK_ID", m->ids);
+    if (rc == PAM_SUCCESS && c->slot[0] != '\0')
+        rc = put_env(c, "JUSTALOCK_SLOT", c->slot);
     /* The session has its lock all the same. */
     if (rc != PAM_SUCCESS)
         pam_syslog(c->pamh, LOG_WARNING, "environment: %s",

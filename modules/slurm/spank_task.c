@@ -51,6 +51,7 @@ static struct {
     struct clock_time again_until; /* asking again, without a word since */
     bool is_again;
     char last_note[WIRE_TEXT_MAX + 1];
+    char slots[WIRE_TEXT_MAX + 1]; /* of the locks that are pools */
 } task = {.fd = -1};
 
 /* In slurmstepd itself, before any task. */
@@ -260,6 +261,8 @@ static void set_environment(spank_t sp, const struct wire_msg *verdict)
     set_or_unset(sp, "JUSTALOCK_LOCK", verdict->locks);
     set_or_unset(sp, "JUSTALOCK_TOKEN", token);
     set_or_unset(sp, "JUSTALOCK_ID", verdict->ids);
+    set_or_unset(sp, "JUSTALOCK_SLOT",
+                 verdict->locks[0] != '\0' ? task.slots : "");
 }
 
 /* no_agent= decides; a job that asks for nothing is never harmed by it. */
@@ -291,8 +294,14 @@ static void no_agent(spank_t sp, const struct plugin_settings *settings)
 
 static void note(const char *text, void *arg)
 {
+    size_t n = strlen(WIRE_NOTE_SLOT);
+
     (void)arg;
     task.is_again = false;
+    if (strncmp(text, WIRE_NOTE_SLOT, n) == 0) {
+        (void)snprintf(task.slots, sizeof(task.slots), "%s", text + n);
+        return;
+    }
     if (!task.is_first || strcmp(text, task.last_note) == 0)
         return;
     (void)snprintf(task.last_note, sizeof(task.last_note), "%s", text);
@@ -314,6 +323,7 @@ static bool ask_again(const struct plugin_settings *settings)
         (void)usleep(50000);
     task.is_again = true;
     until = task.again_until;
+    task.slots[0] = '\0';
     (void)close(task.fd);
     task.fd = -1;
     while (st != JUSTALOCK_OK && clock_left_ms(until, clock_now()) > 0) {

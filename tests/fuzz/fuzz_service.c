@@ -23,6 +23,16 @@ static bool is_clean(const char *text)
     return parse_is_clean_text(text, strlen(text));
 }
 
+/* One after the other, up to the one that says that it is the last. */
+static void on_holder(void *arg, const struct keeper_view *view)
+{
+    struct keeper_view *last = arg;
+
+    expect(last->has_more && view->slot < JUSTALOCK_SLOTS_MAX);
+    expect(is_clean(view->holder) && is_clean(view->since));
+    *last = *view;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct service_answer a;
@@ -46,7 +56,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         expect(!a.usable);
     expect(is_clean(a.holder) && is_clean(a.since) && is_clean(a.text));
     expect(a.usable || a.status != JUSTALOCK_OK);
-    if (service_read_view(&t, &view, &err) == JUSTALOCK_OK)
+    if (service_read_view(&t, &view, &err) == JUSTALOCK_OK) {
         expect(is_clean(view.holder) && is_clean(view.since));
+        if (view.has_more)
+            expect(service_read_holders(&t, on_holder, &view, &err) ==
+                       JUSTALOCK_OK &&
+                   !view.has_more);
+    }
+    expect(!a.has_slot || a.slot < JUSTALOCK_SLOTS_MAX);
     return 0;
 }

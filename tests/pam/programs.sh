@@ -15,7 +15,7 @@ agent_conf '"lifetime": 20' '"locks": {"shell": {"for": ["pam"]},
     "kill": {"for": ["pam"], "on_end": "kill", "grace": "500ms"},
     "free": {"for": ["pam"], "on_end": "release"},
     "one/%u": {"for": ["pam"], "share": "host"},
-    "jobs": {"for": ["slurm"]},
+    "jobs": {"for": ["slurm"]}, "seats": {"for": ["pam"], "slots": 2},
     "some": {"for": ["pam"], "users": ["alice", "@wheel"]}}'
 service_start
 agent_start
@@ -221,6 +221,21 @@ wait $opened
 ok "share: free with the last" wait_for 10 is_free one/alice
 
 # ---- policies ---------------------------------------------------------------------------
+# A pool: two at once, each told its slot, a third is not in.
+stack_usual su "session required $JAL lock=seats socket=$SOCK"
+away
+open_in su
+wait_for 20 in_there
+is "pool: a second session, in its slot" "$(su -c 'echo $JUSTALOCK_SLOT' root 2>&1)" 1
+su -c "touch $T/in2; while [ ! -e $T/go ]; do sleep 0.05; done" root &
+second=$!
+in_there2() { [ -e "$T/in2" ]; }
+wait_for 20 in_there2
+like "pool: not a third" "$(su -c 'echo no' root 2>&1)" '^justalock: lock "seats" is held by root@'
+leave
+wait $opened $second
+ok "pool: free after it" wait_for 10 is_free seats
+away
 stack_usual su "session required $JAL lock=some socket=$SOCK"
 is "users: by name" "$(su -c 'echo in' alice)" in
 is "users: by group" "$(su -c 'echo in' bob)" in

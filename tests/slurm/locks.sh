@@ -15,7 +15,8 @@ PLUGSTACK_ARGS=
 SLURM_EXTRA="PartitionName=rules Nodes=n1,n2 State=UP"
 site_start '"slurm": { "cluster": "private", "requeue_max": 2,
     "rules": [ { "partition": "rules", "lock": "ruled" } ] },
-  "locks": { "sessions": { "for": "pam" }, "bobs": { "users": ["bob"] } }' || exit 1
+  "locks": { "sessions": { "for": "pam" }, "bobs": { "users": ["bob"] },
+    "pool": { "slots": 2 } }' || exit 1
 
 sub() { # USER ARG...
     sub_u=$1
@@ -60,6 +61,23 @@ j=$(sub alice --lock=env --wrap 'env | grep -E "^JUSTALOCK_(LOCK|TOKEN|ID)=" | s
 wait_done 20 "$j"
 like "env: lock, token and id" "$(out "$j" | tr '\n' ' ')" \
     "^JUSTALOCK_ID=$("$B/bin/justalock" id env) JUSTALOCK_LOCK=env JUSTALOCK_TOKEN=[1-9][0-9]* \$"
+
+# ---- a pool of two ---------------------------------------------------------------
+pool='echo + $SLURM_JOB_ID $JUSTALOCK_SLOT >>'"$T"'/work/pool
+  srun -n1 sh -c "echo s $SLURM_JOB_ID \$JUSTALOCK_SLOT >>'"$T"'/work/pool"
+  sleep 1; echo - $SLURM_JOB_ID $JUSTALOCK_SLOT >>'"$T"'/work/pool'
+js=
+for n in n1 n2 n1 n2; do js="$js $(sub alice -w $n --lock=pool --wrap "$pool")"; done
+# shellcheck disable=SC2086
+wait_done 60 $js
+is "pool: two at once, four ran, each step in its job's slot" "$(awk '
+    $1 == "+" { n++; all++; if (n > most) most = n; if (used[$3]++ || $3 !~ /^[01]$/) bad++
+                slot[$2] = $3 }
+    $1 == "s" && slot[$2] != $3 { bad++ }
+    $1 == "s" { steps++ }
+    $1 == "-" { n--; used[$3]-- }
+    END { print most, all, steps, bad + 0 }' "$T/work/pool")" "2 4 4 0"
+ok_rest "pool: nodes idle, nothing left"
 
 # ---- busy: requeue ------------------------------------------------------------
 a=$(sub alice -w n1 --lock=rq --wrap "./ticks rq 100")

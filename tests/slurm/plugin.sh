@@ -101,6 +101,21 @@ is "with the sentence and what to do, alone in its output" "$(cat "o.$j")" \
 justalock: the job was not started; --lock-on-busy=wait and --lock-wait=TIME say how long it waits"
 ok_rest "nothing is drained or left"
 
+# ---- a slot of a pool -----------------------------------------------------------
+mode note JUSTALOCK_SLOT=-,2
+j=$(sub --lock=a --wrap 'env | grep ^JUSTALOCK_SLOT; echo ran')
+noted() { asked "$j" >/dev/null && has_asked "$j"; }
+ok "a job of a pool asks" wait_for 10 noted
+sleep 0.5
+mode go a,b
+wait_done 20 "$j"
+is "the slots are for its environment, not for its output" "$(tr '\n' ' ' <"o.$j")" \
+    "JUSTALOCK_SLOT=-,2 ran "
+mode go
+j=$(JUSTALOCK_SLOT=7 sub --lock=a --wrap 'echo ${JUSTALOCK_SLOT-none}')
+wait_done 20 "$j"
+is "no pool: none, not even an inherited one" "$(cat "o.$j")" none
+
 # ---- waiting -----------------------------------------------------------------
 mode note lock a is held by bob
 j=$(sub --lock=a --signal=B:USR1@3590 --time=60 --wrap 'echo ran $(cat /proc/self/comm)')

@@ -34,6 +34,7 @@ enum act {
     ACT_SHORT_COOKIE, /* go with a cookie of 31 digits */
     ACT_TWO_FDS,      /* go with two descriptors */
     ACT_NOTE_FD,      /* a descriptor with a note, then go */
+    ACT_SLOT_GO,      /* the slot of a pool, then go */
     ACT_REFUSE,       /* `verdict`, `text`; a life line all the same */
     ACT_SILENT,       /* until the module goes */
     ACT_LATE,         /* when the module has gone */
@@ -158,6 +159,9 @@ static void agent_answer(int fd, enum act act)
         agent_note(fd, "waiting for one");
         agent_note(fd, "waiting for another");
         (void)snprintf(m.text, sizeof(m.text), "have it");
+        break;
+    case ACT_SLOT_GO:
+        agent_note(fd, WIRE_NOTE_SLOT "1023");
         break;
     case ACT_REFUSE:
         m.verdict = agent.verdict;

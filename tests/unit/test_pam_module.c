@@ -130,6 +130,7 @@ static void test_granted(void **state)
     assert_int_equal(m->wait_ms, WIRE_WAIT_DEFAULT);
     assert_string_equal(pam_getenv(h, "JUSTALOCK_LOCK"), "a");
     assert_string_equal(pam_getenv(h, "JUSTALOCK_TOKEN"), "1");
+    assert_null(pam_getenv(h, "JUSTALOCK_SLOT"));
     assert_string_equal(pam_getenv(h, "JUSTALOCK_ID"),
                         "AAAAAAAAAAAAAAAAAAAAAA");
     assert_true(life_goes_on(0));
@@ -158,6 +159,21 @@ static void test_arguments_reach_the_agent(void **state)
     assert_int_equal(m->session.on_end, 2);
     assert_int_equal(m->session.share, 1);
     assert_int_equal(m->on_lost, WIRE_LOST_LOG);
+}
+
+/* For the environment, not for the user's eyes. */
+static void test_slot(void **state)
+{
+    pam_handle_t *h = stack("test", "lock=a", NULL);
+
+    (void)state;
+    will(ACT_SLOT_GO);
+    assert_int_equal(pam_open_session(h, 0), PAM_SUCCESS);
+    assert_string_equal(said, "");
+    assert_string_equal(pam_getenv(h, "JUSTALOCK_LOCK"), "a");
+    assert_string_equal(pam_getenv(h, "JUSTALOCK_SLOT"), "1023");
+    assert_int_equal(pam_close_session(h, 0), PAM_SUCCESS);
+    end(h);
 }
 
 static void test_two_locks(void **state)
@@ -759,6 +775,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_granted),
         cmocka_unit_test(test_arguments_reach_the_agent),
+        cmocka_unit_test(test_slot),
         cmocka_unit_test(test_two_locks),
         cmocka_unit_test(test_two_locks_one_refused),
         cmocka_unit_test(test_waits_aloud),

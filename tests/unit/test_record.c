@@ -71,14 +71,41 @@ static void comes_back(void **state)
     buf_done(&b);
 }
 
-static void damaged_is_none(void **state)
+/* Behind all else, and only where there is one: what a guard of before there
+ * were pools wrote is read, and reads what is none. */
+static void pools_come_back(void **state)
+{
+    static struct record r, back;
+    struct justalock_error err;
+    struct buf b;
+    size_t len;
+
+    (void)state;
+    fill(&r);
+    pack(&r, &b);
+    len = b.len;
+    buf_done(&b);
+    r.helds[0].lock.slots = r.helds[1].lock.slots = 1; /* as taken now */
+    pack(&r, &b);
+    assert_int_equal(b.len, len);
+    buf_done(&b);
+    r.helds[1].lock.slots = JUSTALOCK_SLOTS_MAX;
+    r.helds[1].lock.slot = JUSTALOCK_SLOTS_MAX - 1;
+    r.helds[1].lock.slot_has_id = true;
+    pack(&r, &b);
+    assert_int_equal(b.len, len + 2 * 9);
+    assert_int_equal(record_unpack(b.data, b.len, &back, &err), JUSTALOCK_OK);
+    assert_memory_equal(&r, &back, sizeof(r));
+    buf_done(&b);
+}
+
+static void damage(const struct record *whole)
 {
     static struct record r, back;
     struct justalock_error err;
     struct buf b;
 
-    (void)state;
-    fill(&r);
+    r = *whole;
     pack(&r, &b);
     for (size_t len = 0; len < b.len; len++)
         assert_int_equal(record_unpack(b.data, len, &back, &err),
@@ -92,6 +119,17 @@ static void damaged_is_none(void **state)
     buf_done(&b);
 }
 
+static void damaged_is_none(void **state)
+{
+    static struct record r;
+
+    (void)state;
+    fill(&r);
+    damage(&r);
+    r.helds[0].lock.slots = 3;
+    damage(&r);
+}
+
 /* Whole, and yet not what we would ever write. */
 static void out_of_range_is_none(void **state)
 {
@@ -100,7 +138,7 @@ static void out_of_range_is_none(void **state)
     struct buf b;
 
     (void)state;
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 8; i++) {
         fill(&r);
         switch (i) {
         case 0:
@@ -117,6 +155,13 @@ static void out_of_range_is_none(void **state)
             break;
         case 4:
             r.helds[0].lock.client_len = 0;
+            break;
+        case 5:
+            r.helds[0].lock.slots = JUSTALOCK_SLOTS_MAX + 1;
+            break;
+        case 6:
+            r.helds[0].lock.slots = 2;
+            r.helds[1].lock.slot = JUSTALOCK_SLOTS_MAX;
             break;
         default:
             r.f.wait_ms = -3;
@@ -138,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_back),
+        cmocka_unit_test(pools_come_back),
         cmocka_unit_test(damaged_is_none),
         cmocka_unit_test(out_of_range_is_none),
     };
