@@ -108,6 +108,46 @@ static void test_two_handles(void)
     justalock_free(a);
 }
 
+/* ---- a pool of two: each in its slot, no third ---- */
+
+static struct justalock *make_pool(void)
+{
+    struct justalock_options *options = NULL;
+    struct justalock_error err = {.text = ""};
+    struct justalock *lock = NULL;
+
+    if (justalock_options_new(&options, &err) != JUSTALOCK_OK ||
+        justalock_options_url(options, url, &err) != JUSTALOCK_OK ||
+        justalock_options_slots(options, 2, &err) != JUSTALOCK_OK ||
+        justalock_new("licences", options, &lock, &err) != JUSTALOCK_OK) {
+        printf("Bail out! %s\n", err.text);
+        exit(1);
+    }
+    justalock_options_free(options);
+    return lock;
+}
+
+static void test_pool(void)
+{
+    struct justalock *a = make_pool(), *b = make_pool(), *c = make_pool();
+    struct justalock_error err = {.text = ""};
+    unsigned first = 9, second = 9;
+
+    is(justalock_try(a, &err), JUSTALOCK_OK, &err, "pool: one is in");
+    is(justalock_try(b, &err), JUSTALOCK_OK, &err, "pool: another too");
+    is(justalock_slot(a, &first, &err), JUSTALOCK_OK, &err, "pool: a slot");
+    is(justalock_slot(b, &second, &err), JUSTALOCK_OK, &err, "pool: and one");
+    ok(first == 0 && second == 1, "pool: each has its own");
+    is(justalock_try(c, &err), JUSTALOCK_HELD, &err, "pool: no third");
+    is(justalock_release(a, &err), JUSTALOCK_OK, &err, "pool: one goes");
+    is(justalock_acquire(c, 5000, &err), JUSTALOCK_OK, &err, "pool: one comes");
+    is(justalock_slot(c, &first, &err), JUSTALOCK_OK, &err, "pool: its slot");
+    ok(first == 0, "pool: the one that was free");
+    justalock_free(a);
+    justalock_free(b);
+    justalock_free(c);
+}
+
 /* ---- a lock by its id, as by "Multiple Lock ID Formats" of the README of
  * the Python client ---- */
 
@@ -327,6 +367,7 @@ int main(int argc, char **argv)
         return 64;
     url = argv[1];
     test_two_handles();
+    test_pool();
     test_ids();
     test_contention();
     test_cancel();
