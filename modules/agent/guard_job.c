@@ -209,6 +209,14 @@ static void take_request(struct work *w, const struct wire_msg *m)
         w->f.on_busy = m->on_busy;
 }
 
+/* The last ones were refused, and nobody has asked since: how long to wait and
+ * what to do then is the next one's to say. */
+static bool begins_anew(const struct work *w)
+{
+    return w->state == WORK_KNOWN ||
+           (w->state == WORK_RELEASING && w->is_again && !w->conns);
+}
+
 static void go_on(struct guard *g, struct work *w, struct conn *c)
 {
     struct row_plan plan;
@@ -273,7 +281,7 @@ void job_task(struct guard *g, struct conn *c, const struct wire_msg *m)
 
     if (!w || is_refused(g, c, w, m))
         return;
-    if (w->state == WORK_KNOWN || is_without_list(w))
+    if (begins_anew(w) || is_without_list(w))
         take_request(w, m);
     part_from_old(g, w, c);
     c->is_batch = m->step_id == STEP_BATCH;

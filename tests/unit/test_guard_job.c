@@ -297,6 +297,33 @@ static void asked_again_at_once(void **state)
     assert_string_not_equal(rig_asked(KW_ACQUIRE)->lock.share, share);
 }
 
+/* While what the refused one asked for is still given back. */
+static void asked_again_in_another_way(void **state)
+{
+    struct wire_msg *m;
+    int fd;
+
+    (void)state;
+    rig_keeper();
+    begin(5, "a");
+    m = rig_job(WIRE_JOB_TASK, 5, "a");
+    m->on_busy = WIRE_BUSY_FAIL;
+    fd = rig_request(m);
+    rig_event(rig_asked(KW_ACQUIRE)->handle, KEEPER_BUSY, JUSTALOCK_HELD, "");
+    rig_expect(fd, WIRE_REFUSED_BUSY, "");
+    m = rig_job(WIRE_JOB_TASK, 5, "a");
+    m->on_busy = WIRE_BUSY_WAIT;
+    m->wait_ms = 1500;
+    fd = rig_request(m);
+    /* One that came later has no say. */
+    m = rig_job(WIRE_JOB_TASK, 5, "a");
+    m->on_busy = WIRE_BUSY_FAIL;
+    (void)rig_request(m);
+    rig_give_back(1);
+    assert_int_equal(rig_asked(KW_ACQUIRE)->wait_ms, 1500);
+    assert_true(rig_is_silent(fd));
+}
+
 /* ---- scontrol ---- */
 
 static const char *scontrol_said(char *text, size_t size)
@@ -474,6 +501,7 @@ int main(void)
         RIG_TEST(the_list_of_the_first_task),
         RIG_TEST(a_waiting_task_that_dies),
         RIG_TEST(asked_again_at_once),
+        RIG_TEST(asked_again_in_another_way),
         RIG_TEST(requeued_when_it_is_busy),
         RIG_TEST(scontrol_that_fails),
         RIG_TEST(no_process_for_scontrol),
