@@ -12,7 +12,7 @@
 #include "hold.h"
 
 #define LIMIT_MS 10000
-#define JSON_MAX (1024 * 1024)
+#define ANSWER_MAX (1024 * 1024)
 
 static void print_holder(const struct keeper_view *v)
 {
@@ -75,7 +75,7 @@ static void print_json(const char *name, const struct hold_views *views)
     const struct keeper_view *v = views->v;
     struct buf b;
 
-    buf_init(&b, JSON_MAX);
+    buf_init(&b, ANSWER_MAX);
     buf_str(&b, "{\"lock\":");
     buf_json(&b, name);
     if (!v->known) {
