@@ -11,7 +11,7 @@
 #include "cli.h"
 #include "hold.h"
 
-#define LIMIT_MS 10000
+#define LIMIT_MS   10000
 #define ANSWER_MAX (1024 * 1024)
 
 static void print_holder(const struct keeper_view *v)

@@ -165,6 +165,29 @@ is "silent etcd: each asks the server and is told within 2.6 s" \
     "$(awk '$1 != 0 && $2 < 2.6' "$T/silent" | wc -l)" "$(wc -l <"$T/silent")"
 refreshed() { one_leads && [ "$(take "$lead" "$a" c1)" = 200 ]; }
 ok "etcd speaks again: refreshed" wait_for 40 refreshed
+# A slow disk under each member: 0.3 s for each sync of its log.
+slow=
+for n in 1 2 3; do
+    strace -f -qq -o "$T/null" -e trace=fdatasync -e inject=fdatasync:delay_exit=300000 \
+        -p "$(member_pid $n)" 2>/dev/null &
+    slow="$slow $!"
+done
+slowly() { # that a grant takes that long
+    n=$((n + 1))
+    slow_began=$(date +%s%N)
+    [ "$(take "$lead" "$(printf 'AAAAAAAAAAAAAAAAS%04dA' $n)" c9)" = 200 ] &&
+        [ $(($(date +%s%N) - slow_began)) -gt 300000000 ]
+}
+ok "a slow disk: a grant takes longer" wait_for 20 slowly
+was=$lead
+for n in 1 2 3 4 5 6 7 8; do
+    echo "$(take "$lead" "$(printf 'AAAAAAAAAAAAAAAAT%04dA' $n)" c9)"
+    echo "$(take "$lead" "$a" c1)"
+done >"$T/slowly"
+is "a slow disk: each is granted and refreshed" "$(sort "$T/slowly" | uniq -c | tr -s ' \n' ' ')" " 16 200 "
+is "a slow disk: the same one answers" "$lead $(ask "$lead" /healthz)" "$was 200"
+# shellcheck disable=SC2086
+kill $slow && wait $slow 2>/dev/null
 kill -KILL "$(member_pid 1)"
 ok "a member lost: it still answers" wait_for 20 one_leads
 ok "a member lost: refreshed" wait_for 20 refreshed
