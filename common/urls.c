@@ -124,13 +124,24 @@ static bool is_public(const char *url)
             ends_with(host, len, "justalock.dev"));
 }
 
+/* 127. and digits: a name may begin so, too. */
+static bool is_loopback4(const char *host, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (host[i] != '.' && (host[i] < '0' || host[i] > '9'))
+            return false;
+    return strncmp(host, "127.", 4) == 0;
+}
+
 static bool is_near(const char *url)
 {
     const char *host = "";
     size_t len = url_host(url, &host);
 
+    if (len > 0 && host[0] == '[') /* no dot is in most of these */
+        return len == 5 && strncmp(host, "[::1]", 5) == 0;
     return len == 0 || memchr(host, '.', len) == NULL ||
-           strncmp(host, "127.", 4) == 0;
+           is_loopback4(host, len);
 }
 
 /* ---- several ---- */

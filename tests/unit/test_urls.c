@@ -103,6 +103,12 @@ static void test_kinds(void **state)
     assert_false(urls_is_near("http://head,http://b.example.org"));
     assert_false(urls_is_clear("http://head,https://b.example.org"));
     assert_true(urls_is_clear("http://head,http://b.example.org"));
+    assert_true(urls_is_near("http://[::1]:8080"));
+    assert_false(urls_is_near("http://[2001:db8::1]:8080"));
+    assert_false(urls_is_near("http://127.example.org"));
+    assert_true(urls_is_clear("http://[2001:db8::1]:8080"));
+    assert_true(urls_is_clear("http://127.example.org"));
+    assert_false(urls_is_clear("http://[::1]"));
     assert_false(urls_is_mixed("unix:/a,unix:/b"));
     assert_false(urls_is_mixed("http://a,http://b"));
     assert_true(urls_is_mixed("http://a,unix:/b"));
