@@ -149,6 +149,25 @@ static void test_released(void **state)
     end(&f);
 }
 
+/* A limit below what the store remembers is no reason not to start. */
+static void test_released_loaded(void **state)
+{
+    struct lock_row row = {.client = "c", .client_len = 1, .life_s = 60};
+    struct fixture f;
+
+    (void)state;
+    begin_few(&f, NULL);
+    for (int i = 0; i < 4; i++) {
+        row.share[0] = (char)('1' + i);
+        assert_int_equal(lock_load(f.t, &row, true, f.now), JUSTALOCK_OK);
+    }
+    assert_int_equal(lock_counts(f.t).tombs, 4);
+    assert_true(lock_charge(f.t, "one"));
+    assert_int_equal(give(&f, 'a', "c", "5"), LOCK_BUSY);
+    refused(&f, LOCK_LIMIT_RELEASED, false);
+    end(&f);
+}
+
 /* Payers come and go by thousands; what they have used is their own. */
 static void test_many_payers(void **state)
 {
@@ -178,9 +197,13 @@ static void test_many_payers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_held),     cmocka_unit_test(test_held_gives_room),
-        cmocka_unit_test(test_loaded),   cmocka_unit_test(test_waiters),
-        cmocka_unit_test(test_released), cmocka_unit_test(test_many_payers),
+        cmocka_unit_test(test_held),
+        cmocka_unit_test(test_held_gives_room),
+        cmocka_unit_test(test_loaded),
+        cmocka_unit_test(test_waiters),
+        cmocka_unit_test(test_released),
+        cmocka_unit_test(test_released_loaded),
+        cmocka_unit_test(test_many_payers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
