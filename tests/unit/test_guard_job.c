@@ -320,7 +320,8 @@ static void asked_again_in_another_way(void **state)
     m->on_busy = WIRE_BUSY_FAIL;
     (void)rig_request(m);
     rig_give_back(1);
-    assert_int_equal(rig_asked(KW_ACQUIRE)->wait_ms, 1500);
+    /* What is left of it; the first one's was none. */
+    assert_in_range(rig_asked(KW_ACQUIRE)->wait_ms, 1, 1500);
     assert_true(rig_is_silent(fd));
 }
 
