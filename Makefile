@@ -189,6 +189,7 @@ FAILING := $(foreach f,malloc calloc realloc strdup free fork pipe2 epoll_ctl ge
 $(foreach t,conn hold job keeper list resolve session state take works,$(eval UNIT_LDFLAGS_test_guard_$t := $$(FAILING)))
 UNIT_LDFLAGS_test_watch_children := $(FAILING)
 UNIT_LDFLAGS_test_cli_tree := $(FAILING)
+UNIT_LDFLAGS_test_config := $(FAILING)
 UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
 UNIT_LDFLAGS_test_table_walk := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 UNIT_LDFLAGS_test_clock := -Wl,--wrap=clock_gettime
@@ -203,7 +204,6 @@ UNIT_LDFLAGS_test_keeper_servers := -Wl,--wrap=calloc
 UNIT_LDFLAGS_test_lock := -Wl,--wrap=calloc,--wrap=timerfd_create,--wrap=eventfd,--wrap=pthread_create
 UNIT_LDFLAGS_test_pam_module := -lpam
 $(B)/tests/unit/test_pam_module: $(PAM_SO)
-UNIT_LDFLAGS_test_config := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=free
 .PHONY: unit
 unit: $(UNIT)
 

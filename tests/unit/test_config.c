@@ -9,67 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../lib/failing.h"
 #include "config.h"
 #include "config_parts.h"
 #include "test.h"
-
-/* ---- every allocation of ours may fail ---- */
-
-static long live;      /* allocated and not freed */
-static long countdown; /* at 0 one fails; < 0: none */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void __real_free(void *p);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-void __wrap_free(void *p);
-
-static bool is_to_fail(void)
-{
-    return countdown >= 0 && countdown-- == 0;
-}
-
-static void *counted(void *p)
-{
-    live += p != NULL;
-    return p;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return is_to_fail() ? NULL : counted(__real_malloc(size));
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return is_to_fail() ? NULL : counted(__real_calloc(n, size));
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    void *p = is_to_fail() ? NULL : __real_realloc(old, size);
-
-    live += p != NULL && old == NULL;
-    return p;
-}
-
-char *__wrap_strdup(const char *text)
-{
-    size_t size = strlen(text) + 1;
-    char *p = is_to_fail() ? NULL : counted(__real_malloc(size));
-
-    return p == NULL ? NULL : memcpy(p, text, size);
-}
-
-void __wrap_free(void *p)
-{
-    live -= p != NULL;
-    __real_free(p);
-}
 
 /* ---- from memory ---- */
 
@@ -605,7 +548,6 @@ static char *show(const struct config *c, bool json)
     assert_non_null(out);
     config_show(c, out, json);
     assert_int_equal(fclose(out), 0);
-    live++; /* allocated by libc, freed by us */
     return text;
 }
 
@@ -667,7 +609,7 @@ static void test_allocations(void **state)
     put("main.json", text, 0644);
     free(text);
     put("conf.d/a.json", "{\"locks\": {\"more\": {}}}", 0644);
-    before = live;
+    before = failing_live();
     for (;; count++) {
         char path[128];
         enum justalock_status st;
@@ -675,10 +617,10 @@ static void test_allocations(void **state)
 
         c = NULL;
         (void)snprintf(path, sizeof(path), "%s", in_folder("main.json"));
-        countdown = count;
+        failing_memory(count);
         st = config_load(path, &c, NULL, &err);
-        failed = countdown < 0;
-        countdown = -1;
+        failed = failing_came();
+        failing_memory(-1);
         if (!failed) {
             assert_ok(st, err);
             break;
@@ -686,10 +628,10 @@ static void test_allocations(void **state)
         assert_int_equal(st, JUSTALOCK_NOMEM);
         assert_int_equal(err.status, JUSTALOCK_NOMEM);
         assert_null(c);
-        assert_int_equal(live, before);
+        assert_int_equal(failing_live(), before);
     }
     config_free(c);
-    assert_int_equal(live, before);
+    assert_int_equal(failing_live(), before);
     assert_true(count > 50); /* or nothing was wrapped */
 }
 
@@ -713,6 +655,5 @@ int main(void)
         FILES(test_allocations),
     };
 
-    countdown = -1;
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
