@@ -136,15 +136,10 @@ bool servers_failed(struct servers *s, struct servers_round *r,
 /* As if that server had said 503. */
 static void refuse(struct service_answer *a, const struct justalock_error *why)
 {
+    service_refuse(a, LEASE_ANSWER_RETRY, JUSTALOCK_NET, why->text);
     a->stray = true;
-    a->usable = false;
-    a->offered = false;
-    a->has_token = false;
-    a->answer = LEASE_ANSWER_RETRY;
-    a->status = JUSTALOCK_NET;
     a->http_status = 503;
     a->retry_after_ms = -1;
-    memcpy(a->text, why->text, sizeof(a->text));
 }
 
 /* NET, with the reason, where a does not count. */

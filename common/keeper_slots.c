@@ -73,13 +73,7 @@ bool slots_next(struct keep *c)
 
 static void no_answer(struct service_answer *a, const char *text)
 {
-    struct justalock_error why;
-
-    (void)error_set(&why, JUSTALOCK_PROTO, "%s", text);
-    a->answer = LEASE_ANSWER_RETRY;
-    a->usable = false;
-    a->status = JUSTALOCK_PROTO;
-    memcpy(a->text, why.text, sizeof(a->text));
+    service_refuse(a, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO, text);
 }
 
 void slots_settle(struct keep *c, struct service_answer *a)

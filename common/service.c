@@ -13,7 +13,6 @@
 #include "parse.h"
 #include "urls.h"
 
-#define UNIX_SCHEME "unix:"
 #define VALUE_MAX   256 /* bytes of a header's value that we look at */
 #define RETRY_MAX_S 86400
 
@@ -71,8 +70,8 @@ static void put_url(const struct keeper_service *service, const char *path,
     const char *base = service->url;
     size_t len;
 
-    if (strncmp(base, UNIX_SCHEME, strlen(UNIX_SCHEME)) == 0) {
-        r->request.socket = base + strlen(UNIX_SCHEME);
+    if (strncmp(base, URLS_UNIX, strlen(URLS_UNIX)) == 0) {
+        r->request.socket = base + strlen(URLS_UNIX);
         base = "http://localhost";
     }
     len = strlen(base);
@@ -263,19 +262,19 @@ static int64_t read_retry_after(const struct transfer_answer *a)
     return (int64_t)s * 1000;
 }
 
-static void refuse(struct service_answer *r, enum lease_answer answer,
-                   enum justalock_status status, const char *text)
+void service_refuse(struct service_answer *a, enum lease_answer answer,
+                    enum justalock_status status, const char *text)
 {
     struct justalock_error err;
 
     (void)error_set(&err, status, "%s", text);
-    r->answer = answer;
-    r->usable = false;
-    r->offered = false;
-    r->has_token = false;
-    r->has_slot = false;
-    r->status = status;
-    memcpy(r->text, err.text, sizeof(r->text));
+    a->answer = answer;
+    a->usable = false;
+    a->offered = false;
+    a->has_token = false;
+    a->has_slot = false;
+    a->status = status;
+    memcpy(a->text, err.text, sizeof(a->text));
 }
 
 static void read_token(const struct transfer_answer *a,
@@ -288,8 +287,8 @@ static void read_token(const struct transfer_answer *a,
         return;
     if (found == FOUND_BAD || parse_u64(value, 0, UINT64_MAX, "token",
                                         &r->token, NULL) != JUSTALOCK_OK)
-        refuse(r, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO,
-               "the service's token is not a number");
+        service_refuse(r, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO,
+                       "the service's token is not a number");
     else
         r->has_token = true;
 }
@@ -304,8 +303,8 @@ static void read_slot(const struct transfer_answer *a, struct service_answer *r)
         return;
     if (found == FOUND_BAD || parse_u64(value, 0, JUSTALOCK_SLOTS_MAX - 1,
                                         "slot", &slot, NULL) != JUSTALOCK_OK) {
-        refuse(r, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO,
-               "the service's slot is not a number within its limits");
+        service_refuse(r, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO,
+                       "the service's slot is not a number within its limits");
         return;
     }
     r->slot = (unsigned)slot;
@@ -327,8 +326,8 @@ static void read_extended(const struct transfer_answer *a,
         r->answer = LEASE_ANSWER_RETRY;
         r->offered = true;
     } else {
-        refuse(r, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO,
-               "the service does not say how the lock is held");
+        service_refuse(r, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO,
+                       "the service does not say how the lock is held");
         return;
     }
     read_token(a, r);
@@ -351,8 +350,8 @@ static void read_granted(const struct transfer_answer *a, bool has_features,
     if (has_features)
         read_extended(a, r);
     else if (is_page(a))
-        refuse(r, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO,
-               "a page answers there, not a lock service");
+        service_refuse(r, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO,
+                       "a page answers there, not a lock service");
     else
         r->answer = LEASE_ANSWER_HELD;
 }
@@ -374,7 +373,7 @@ static void read_other(const struct transfer_answer *a,
     (void)snprintf(text, sizeof(text), "the service answers with status %d%s",
                    code,
                    code >= 300 && code < 400 ? ", which is not followed" : "");
-    refuse(r, answer, status, text);
+    service_refuse(r, answer, status, text);
     r->retry_after_ms = read_retry_after(a);
 }
 
@@ -405,15 +404,15 @@ void service_read(const struct transfer_answer *answer,
     memset(r, 0, sizeof(*r));
     r->retry_after_ms = -1;
     if (answer->status != JUSTALOCK_OK) {
-        refuse(r, LEASE_ANSWER_RETRY, answer->status, answer->text);
+        service_refuse(r, LEASE_ANSWER_RETRY, answer->status, answer->text);
         return;
     }
     r->http_status = answer->http_status;
     read_shared(answer, r);
     found = find_header(answer, "Justalock-Features", value, sizeof(value));
     if (found == FOUND_BAD) {
-        refuse(r, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO,
-               "two lists of features in one answer");
+        service_refuse(r, LEASE_ANSWER_RETRY, JUSTALOCK_PROTO,
+                       "two lists of features in one answer");
         return;
     }
     r->features = read_features(value);

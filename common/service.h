@@ -86,6 +86,11 @@ struct service_answer {
     char text[240];
 };
 
+/* Make it an answer of no use, for the reason given; http_status, features and
+ * retry_after_ms stay. */
+void service_refuse(struct service_answer *a, enum lease_answer answer,
+                    enum justalock_status status, const char *text);
+
 void service_read(const struct transfer_answer *answer,
                   struct service_answer *ret_answer);
 

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define UNIX_SCHEME   "unix:"
 #define UNIX_PATH_MAX 107 /* sun_path without its NUL */
 
 bool urls_next(const char **at, char ret_url[URLS_LEN + 1])
@@ -38,7 +37,7 @@ size_t urls_count(const char *urls)
 
 static bool is_unix(const char *url)
 {
-    return strncmp(url, UNIX_SCHEME, strlen(UNIX_SCHEME)) == 0;
+    return strncmp(url, URLS_UNIX, strlen(URLS_UNIX)) == 0;
 }
 
 static bool is_https(const char *url)
@@ -65,7 +64,7 @@ static enum justalock_status check_one(const char *url,
     const char *rest = NULL;
 
     if (is_unix(url)) {
-        const char *path = url + strlen(UNIX_SCHEME);
+        const char *path = url + strlen(URLS_UNIX);
 
         if (path[0] != '/' || strlen(path) > UNIX_PATH_MAX)
             return error_set(err, JUSTALOCK_ARG,
@@ -259,8 +258,8 @@ bool urls_next_socket(const char **at, char ret_path[URLS_LEN + 1])
     while (urls_next(at, ret_path)) {
         if (!is_unix(ret_path))
             continue;
-        memmove(ret_path, ret_path + strlen(UNIX_SCHEME),
-                strlen(ret_path) - strlen(UNIX_SCHEME) + 1);
+        memmove(ret_path, ret_path + strlen(URLS_UNIX),
+                strlen(ret_path) - strlen(URLS_UNIX) + 1);
         return true;
     }
     return false;

@@ -11,8 +11,9 @@
 
 #include "error.h"
 
-#define URLS_LEN 511 /* bytes of all of it, without NUL */
-#define URLS_MAX 8   /* servers */
+#define URLS_UNIX "unix:" /* and a path */
+#define URLS_LEN  511     /* bytes of all of it, without NUL */
+#define URLS_MAX  8       /* servers */
 
 /*
  * The server that *at begins with, into ret_url; *at goes on behind its comma.
