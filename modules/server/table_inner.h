@@ -130,6 +130,7 @@ struct lock_table {
     uint64_t last_token;
     size_t held, waiters, offers_open;
     struct payer *payers, *payer; /* payer: whose request it is now, or NULL */
+    bool is_loading;              /* a row of the store, no request */
     struct waiter *waiting;       /* places and pollers of all locks */
     struct lock_limits limits;
     size_t used[LOCK_LIMITS];

@@ -110,10 +110,12 @@ enum justalock_status lock_load(struct lock_table *t,
 
     memcpy(q.client, row->client, row->client_len);
     memcpy(q.share, row->share, sizeof(q.share));
+    t->is_loading = true;
     if (!is_tomb)
         st = load_share(t, row, &q, now_ms);
     else if (!tomb_put(t, &q, row->life_s, now_ms))
         st = JUSTALOCK_NOMEM;
+    t->is_loading = false;
     lock_changes_clear(t);
     return st;
 }

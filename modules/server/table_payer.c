@@ -74,8 +74,8 @@ bool payer_may(struct lock_table *t, enum lock_limit limit)
 {
     size_t own = t->payer != NULL ? t->payer->used[limit] : 0;
 
-    /* What is loaded from the store was answered: it stays. None waits. */
-    if (t->payer == NULL && limit != LOCK_LIMIT_WAITERS)
+    /* What is loaded from the store was answered: it stays. */
+    if (t->is_loading)
         return true;
     if (own < t->limits.each[limit] && t->used[limit] < t->limits.all[limit])
         return true;

@@ -168,6 +168,25 @@ static void test_released_loaded(void **state)
     end(&f);
 }
 
+/* Who asks is not known for want of memory: what all may is the limit. */
+static void test_nobodys(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    begin_few(&f, NULL);
+    for (char id = 'a'; id < 'd'; id++)
+        assert_int_equal(take(&f, id, "c", "s", 10).result, LOCK_NEW);
+    assert_int_equal(take(&f, 'd', "c", "s", 10).result, LOCK_BUSY);
+    refused(&f, LOCK_LIMIT_HELD, false);
+    assert_int_equal(take(&f, 'a', "c", "s", 20).result, LOCK_RENEWED);
+    for (char id = 'a'; id < 'd'; id++)
+        assert_int_equal(give(&f, id, "c", "s"), LOCK_RELEASED);
+    assert_int_equal(give(&f, 'e', "c", "s"), LOCK_BUSY);
+    refused(&f, LOCK_LIMIT_RELEASED, false);
+    end(&f);
+}
+
 /* Payers come and go by thousands; what they have used is their own. */
 static void test_many_payers(void **state)
 {
@@ -197,13 +216,10 @@ static void test_many_payers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_held),
-        cmocka_unit_test(test_held_gives_room),
-        cmocka_unit_test(test_loaded),
-        cmocka_unit_test(test_waiters),
-        cmocka_unit_test(test_released),
-        cmocka_unit_test(test_released_loaded),
-        cmocka_unit_test(test_many_payers),
+        cmocka_unit_test(test_held),     cmocka_unit_test(test_held_gives_room),
+        cmocka_unit_test(test_loaded),   cmocka_unit_test(test_waiters),
+        cmocka_unit_test(test_released), cmocka_unit_test(test_released_loaded),
+        cmocka_unit_test(test_nobodys),  cmocka_unit_test(test_many_payers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
