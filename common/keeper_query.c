@@ -135,7 +135,7 @@ static void on_view(void *arg, const struct transfer_answer *answer)
     struct query *q = arg;
     struct keeper_view view = {.expires_ms = -1};
     struct justalock_error err = {.text = ""};
-    const struct asker asker = {q->fn, q->arg, q->handle};
+    struct asker asker = {q->fn, q->arg, q->handle};
     enum justalock_status st = JUSTALOCK_OK;
 
     if (is_elsewhere(q, answer, &st, &err))
@@ -146,7 +146,7 @@ static void on_view(void *arg, const struct transfer_answer *answer)
     asker.fn(asker.arg, asker.handle, st, err.text, &view);
     if (st != JUSTALOCK_OK || !view.has_more)
         return;
-    st = service_read_holders(answer, tell, (void *)(uintptr_t)&asker, &err);
+    st = service_read_holders(answer, tell, &asker, &err);
     view.has_more = false;
     if (st != JUSTALOCK_OK)
         asker.fn(asker.arg, asker.handle, st, err.text, &view);

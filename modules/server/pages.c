@@ -50,7 +50,6 @@ struct list {
     int64_t now_ms;
     const struct lock_view *view; /* whose holders are listed */
     bool any;
-    int64_t oldest_s;
 };
 
 static bool add_slot(void *arg, const struct lock_holder *h)
@@ -117,20 +116,12 @@ void pages_locks(struct buf *b, const struct lock_table *t, int64_t now_ms)
     buf_str(b, "\n]}\n");
 }
 
-static bool find_oldest_holder(void *arg, const struct lock_holder *h)
-{
-    struct list *l = arg;
-
-    if (l->oldest_s == 0 || h->since_s < l->oldest_s)
-        l->oldest_s = h->since_s;
-    return true;
-}
-
 static bool find_oldest(void *arg, const struct lock_view *v)
 {
-    struct list *l = arg;
+    int64_t *oldest_s = arg;
 
-    lock_holders(l->t, &v->id, l->now_ms, find_oldest_holder, l);
+    if (v->is_held && (*oldest_s == 0 || v->oldest_s < *oldest_s))
+        *oldest_s = v->oldest_s;
     return true;
 }
 
@@ -162,9 +153,9 @@ void pages_metrics(struct buf *b, const struct lock_table *t,
                    const struct page_figures *f, int64_t now_ms, int64_t wall_s)
 {
     struct lock_counts c = lock_counts(t);
-    struct list l = {.t = t, .now_ms = now_ms};
+    int64_t oldest_s = 0;
 
-    lock_each(t, now_ms, find_oldest, &l);
+    lock_each(t, now_ms, find_oldest, &oldest_s);
     add_requests(b, f);
     metric(b, "locks_held", "gauge",
            "Locks that are held, each slot of one counted.", c.held);
@@ -172,9 +163,8 @@ void pages_metrics(struct buf *b, const struct lock_table *t,
     metric(b, "released_remembered", "gauge",
            "Released shares that are remembered.", c.tombs);
     metric(b, "oldest_hold_seconds", "gauge", "Age of the oldest holding.",
-           l.oldest_s == 0 || wall_s < l.oldest_s
-               ? 0
-               : (uint64_t)(wall_s - l.oldest_s));
+           oldest_s == 0 || wall_s < oldest_s ? 0
+                                              : (uint64_t)(wall_s - oldest_s));
     metric(b, "grants_total", "counter", "New holdings.", c.grants);
     metric(b, "refreshes_total", "counter", "Refreshes and added shares.",
            c.refreshes);

@@ -190,6 +190,7 @@ struct lock_view {
     unsigned holders, waiters;
     unsigned slots;           /* as many may be in, say those who are; or 0 */
     struct lock_holder first; /* is_held: of the lowest slot */
+    int64_t oldest_s;         /* is_held: the earliest since_s of them */
 };
 /* false: nobody holds it and nobody waits. */
 bool lock_look(const struct lock_table *t, const struct lock_id *id,

@@ -41,6 +41,8 @@ static void look(const struct lock *l, int64_t now_ms, struct lock_view *ret)
             continue;
         if (ret->holders++ == 0)
             ret->first = holder;
+        if (ret->holders == 1 || h->since_s < ret->oldest_s)
+            ret->oldest_s = h->since_s;
         if (ret->slots == 0 || h->slots < ret->slots)
             ret->slots = h->slots;
     }
