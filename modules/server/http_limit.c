@@ -41,7 +41,8 @@ static void tell(int fd, bool is_own)
 {
     char text[512], heard[4096];
     const char *why =
-        is_own ? "this address has as many connections as one may\n"
+        is_own ? "this address has as many connections as one may; close "
+                 "some, or ask again later\n"
                : "there are as many connections as may be; ask again later\n";
     int n =
         snprintf(text, sizeof(text),
@@ -117,9 +118,10 @@ void request_at_limit(struct request *r)
         answer_refuse(r, 429,
                       why.limit == LOCK_LIMIT_WAITERS
                           ? "this client has as many requests that wait as "
-                            "one may\n"
+                            "one may; ask again later\n"
                       : why.limit == LOCK_LIMIT_HELD
-                          ? "this client holds as many locks as one may\n"
+                          ? "this client holds as many locks as one may; give "
+                            "one back first\n"
                           : "this client has released as many locks as are "
-                            "remembered of one\n");
+                            "remembered of one; ask again later\n");
 }

@@ -20,19 +20,19 @@ S=$B/bin/justalock-server
 chmod 755 "$T"
 
 # Clients: tcp is all of loopback; uN is user N on the unix socket.
-ask() { # CLIENT PATH [CURL OPTION...]: the status; the head in $T/head
+ask() { # CLIENT PATH [CURL OPTION...]: the status; head and body in $T
     ask_as=$1 ask_path=$2
     shift 2
     case $ask_as in
     tcp) set -- "$@" "http://127.0.0.1:7171$ask_path" ;;
     *) set -- --unix-socket "$T/sock" "$@" "http://x$ask_path" ;;
     esac
-    : >"$T/head" && chmod 666 "$T/head"
+    : >"$T/head" && : >"$T/body" && chmod 666 "$T/head" "$T/body"
     case $ask_as in
     u*) set -- setpriv --reuid "${ask_as#u}" --clear-groups curl "$@" ;;
     *) set -- curl "$@" ;;
     esac
-    "$@" -s -m "${LIMIT:-10}" -o /dev/null -D "$T/head" -w '%{http_code}'
+    "$@" -s -m "${LIMIT:-10}" -o "$T/body" -D "$T/head" -w '%{http_code}'
 }
 id() { printf 'AAAAAAAAAAAAAAAAA%04dA' "$1"; }
 take() { # CLIENT LOCK SHARE
@@ -60,6 +60,7 @@ stop() {
 server --limit held=3 --limit held-each=2 --limit released=3 --limit released-each=2
 is "two locks of one" "$(take tcp 1 a)$(take tcp 2 a)" 200200
 is "a third" "$(take tcp 3 a) $(head_of Retry-After)" "429 1"
+like "and what to do" "$(cat "$T/body")" 'as many locks as one may; give one back first'
 like "with our features" "$(head_of Justalock-Features)" 'share'
 is "another share" "$(take tcp 1 b)" 429
 is "refreshed" "$(take tcp 1 a) $(head_of Justalock-Holding)" "200 renewed"
@@ -71,6 +72,7 @@ is "another's lock: refused as ever" "$(take u1001 1 a)" 409
 is "released" "$(give tcp 1 a)" 200
 is "room again" "$(take tcp 4 c) $(give tcp 4 c)" "200 200"
 is "a third to be remembered" "$(give tcp 2 a) $(head_of Retry-After)" "429 1"
+like "and what to do" "$(cat "$T/body")" 'released as many .*; ask again later'
 is "it is held still" "$(take u1001 2 a)" 409
 is "another's is remembered" "$(give u1000 3 a)" 200
 is "of all: a fourth" "$(give u1001 9 a)" 503
