@@ -12,11 +12,7 @@ model=lease
 W=$(mktemp -d "${TMPDIR:-/tmp}/justalock-model.XXXXXX") || exit 1
 trap 'rm -rf "$W"' EXIT
 trap 'exit 143' INT TERM
-command -v spin >/dev/null || {
-    skip "the model" "spin is not installed"
-    tap_done
-    exit 0
-}
+needs spin
 
 # A search for a bug takes less time than a compiler that optimizes.
 search() { # NAME -O LEVEL [-DDEFINE...]: what spin finds goes to $W/NAME/out

@@ -11,13 +11,7 @@
 . tests/lib/tap.sh
 . tests/lib/agent.sh
 . tests/lib/certs.sh
-for need in socat openssl; do
-    command -v $need >/dev/null || {
-        skip "$0" "$need is not installed"
-        tap_done
-        exit 0
-    }
-done
+needs socat openssl
 agent_private "$0" "$@"
 J=$B/bin/justalock
 mkdir -m 755 "$T/tls"

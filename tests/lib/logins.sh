@@ -15,13 +15,7 @@
 # Nothing outside the private mount namespace is changed.
 
 logins_private() {
-    for logins_need in /usr/sbin/sshd ssh sudo su login script setpriv; do
-        command -v "$logins_need" >/dev/null || {
-            skip "$0" "$logins_need is not installed"
-            tap_done
-            exit 0
-        }
-    done
+    needs /usr/sbin/sshd ssh sudo su login script setpriv
     JAL="${MODULES:-$B/lib}/pam_justalock.so"
     SOCK=/run/agent.sock
     mkdir -p "$T/etc" "$T/keys" "$T/home/alice/.ssh" "$T/home/bob" /run/sshd

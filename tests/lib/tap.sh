@@ -6,6 +6,7 @@
 #   is TEXT GOT WANT           passes if the two are equal
 #   like TEXT GOT PATTERN      passes if GOT matches the extended regexp
 #   skip TEXT WHY
+#   needs PROGRAM...           ends the test as skipped where one is missing
 #   wait_for SECONDS COMMAND.. runs the command until it succeeds (every
 #                              50 ms) or the time is up
 
@@ -52,6 +53,15 @@ wait_for() {
         tap_left=$((tap_left - 1))
         [ "$tap_left" -gt 0 ] || return 1
         sleep 0.05
+    done
+}
+needs() {
+    for tap_need; do
+        command -v "$tap_need" >/dev/null || {
+            skip "$0" "$tap_need is not installed"
+            tap_done
+            exit 0
+        }
     done
 }
 tap_done() {

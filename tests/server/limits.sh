@@ -7,13 +7,7 @@
 . tests/lib/tap.sh
 . tests/lib/agent.sh
 . tests/lib/certs.sh
-for need in curl jq openssl setpriv; do
-    command -v $need >/dev/null || {
-        skip "$0" "$need is not installed"
-        tap_done
-        exit 0
-    }
-done
+needs curl jq openssl setpriv
 agent_private "$0" "$@"
 F=$B/tests/server/flood
 S=$B/bin/justalock-server

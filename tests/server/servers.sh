@@ -7,13 +7,7 @@
 
 . tests/lib/tap.sh
 . tests/lib/agent.sh
-for need in etcd etcdctl curl jq; do
-    command -v $need >/dev/null || {
-        skip "$0" "$need is not installed"
-        tap_done
-        exit 0
-    }
-done
+needs etcd etcdctl curl jq
 agent_private "$0" "$@"
 J=$B/bin/justalock
 export ETCDCTL_API=3 JUSTALOCK_CONFIG="$T/conf.json"

@@ -7,13 +7,7 @@
 . tests/lib/tap.sh
 . tests/lib/agent.sh
 . tests/lib/certs.sh
-for need in openssl curl; do
-    command -v $need >/dev/null || {
-        skip "$0" "$need is not installed"
-        tap_done
-        exit 0
-    }
-done
+needs openssl curl
 agent_private "$0" "$@"
 J=$B/bin/justalock
 S=$B/bin/justalock-server
