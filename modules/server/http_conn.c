@@ -22,9 +22,8 @@
 #include "clock.h"
 #include "http_conn.h"
 
-#define GRACE_MS                                                               \
-    1000 /* a silent one is not sent away sooner for its equals                \
-          */
+/* A silent one is not sent away sooner for its equals. */
+#define GRACE_MS 1000
 
 /* ---- addresses ---- */
 
