@@ -174,8 +174,14 @@ static int up(void **state)
 
 static int down(void **state)
 {
+    struct justalock_error err;
+    struct work_home home;
+
     if (pid > 0)
         (void)end(SIGKILL);
+    /* Where its configuration was wrong it has made the usual place. */
+    work_home_find(NULL, rig.g.table.header->tag, &home, &err);
+    work_home_remove(&home);
     return rig_guard_down(state);
 }
 
