@@ -22,7 +22,18 @@ SECONDS_EACH=${SECONDS_EACH:-1}
 WINDOW=${WINDOW:-40}
 PATH=$PATH:/usr/sbin:/sbin
 J=$B/bin/justalock
-[ $# -gt 0 ] || set -- run handover server flood etcd agent pam slurm
+PARTS="run handover server flood etcd agent pam slurm"
+# shellcheck disable=SC2086
+[ $# -gt 0 ] || set -- $PARTS
+for part; do
+    case " $PARTS " in
+    *" $part "*) ;;
+    *)
+        echo "bench: there is no part '$part'; there are: $PARTS" >&2
+        exit 64
+        ;;
+    esac
+done
 
 if [ -z "${BENCH_PRIVATE:-}" ]; then
     dir=$(mktemp -d "$B/bench.XXXXXX") || exit 1
@@ -50,7 +61,7 @@ export ETCDCTL_API=3
 # Either of them, like --url and --config, would keep commands from the agent.
 unset JUSTALOCK_URL JUSTALOCK_CONFIG
 
-. tests/lib/etcd.sh
+. tests/lib/etcd.sh # sets how etcd and etcdctl are to behave, too
 
 say() { echo "bench: $*" >&2; }
 wait_for() { # SECONDS COMMAND...
@@ -93,12 +104,13 @@ start_server() {
 }
 start_etcd() {
     [ -z "${etcd:-}" ] || return 0
-    etcd --data-dir "$dir/etcd" --log-level error \
+    etcd --data-dir "$dir/etcd" \
         --listen-client-urls http://127.0.0.1:2379 \
         --advertise-client-urls http://127.0.0.1:2379 \
         --listen-peer-urls http://127.0.0.1:2380 >"$dir/etcd.log" 2>&1 &
     etcd=$!
-    wait_for 20 etcdctl endpoint health || {
+    # Without one, etcdctl itself takes 5 s to say so.
+    wait_for 20 curl -sf -o "$dir/page" http://127.0.0.1:2379/health || {
         cat "$dir/etcd.log" >&2
         exit 1
     }
