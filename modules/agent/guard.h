@@ -115,9 +115,8 @@ enum work_state {
 struct work_facts {
     uint64_t number;
     enum work_kind kind;
-    struct wire_job job;            /* JOB */
-    char option[WIRE_LIST_MAX + 1]; /* as the user wrote it */
-    char user[64];                  /* name of the user, "" unknown */
+    struct wire_job job; /* JOB */
+    char user[64];       /* name of the user, "" unknown */
     int64_t wait_ms;
     uint8_t on_busy;
     bool is_told;  /* JOB: by its prolog, or by Slurm itself */
@@ -136,7 +135,6 @@ struct work_facts {
     enum config_end on_end;
     int64_t grace_ms; /* TERM to KILL when the work is ended at its end */
     int64_t since_s;  /* granted, or waiting since; wall clock */
-    struct keeper_service service;
     size_t helds_len;
 };
 
@@ -144,6 +142,8 @@ struct work {
     struct work *prev, *next; /* guard.works, by number */
     UT_hash_handle hh;        /* guard.by_number */
     struct work_facts f;
+    const char *option;                   /* as the user wrote it */
+    const struct keeper_service *service; /* service_use's; NULL: not yet */
     enum work_state state;
     struct held *helds; /* f.helds_len of them; NULL: none asked */
     struct row *row;    /* NULL: nothing armed yet */
@@ -165,15 +165,15 @@ struct work {
     char label[JUSTALOCK_LABEL_MAX + 1];
     char client[JUSTALOCK_CLIENT_MAX + 1];
     enum wire_verdict refused_as; /* while it is being requeued */
-    char refusal[WIRE_TEXT_MAX + 1];
+    const char *refusal;
     struct clock_time asked;  /* since when we ask */
     struct clock_time until;  /* the wait ends */
     struct clock_time silent; /* the service does not answer since; never() */
     struct clock_time empty;  /* last seen with processes, or begun */
     struct clock_time looked;
     struct clock_time left_alone; /* without any asker since; never() */
-    char trouble[240];
-    char loss[300];
+    const char *trouble; /* what the service last failed with; "": nothing */
+    const char *loss;    /* "": nothing is lost */
     bool is_unconfirmed;
     bool is_busy_seen;
     unsigned tries;
@@ -218,6 +218,7 @@ struct guard {
     struct conn *conns;
     size_t conns_len;
     struct child_run *children;
+    struct service *services;
     bool is_keeper_ready; /* KW_READY has come */
     struct clock_time keeper_again;
     struct clock_time ping_sent;
@@ -274,7 +275,7 @@ enum justalock_status locks_set_life(struct wants *wants, unsigned life_s,
                                      struct justalock_error *err)
     JUSTALOCK_MUST;
 /* As locks_parse, and those of the rules that match the job added. */
-enum justalock_status locks_of_job(const struct guard *g,
+enum justalock_status locks_of_job(const struct guard *g, const char *list,
                                    const struct work_facts *f,
                                    struct wants *ret_wants,
                                    struct justalock_error *err) JUSTALOCK_MUST;
@@ -292,9 +293,25 @@ bool locks_have_users(const struct guard *g, const char *list,
                       const struct work_facts *f);
 bool wants_equal(const struct wants *a, const struct wants *b);
 
+/* ---- guard_text.c: what is large, and the same or absent for most work ----
+ */
+/* A text of a work begins as "", text_none, which takes no memory. */
+extern const char text_none[];
+/* A copy of `to`, which may be the text itself. false: no memory, *text is as
+ * it was. */
+bool text_set(const char **text, const char *to) JUSTALOCK_MUST;
+/* At most WIRE_TEXT_MAX bytes; without memory the text says that. Never "". */
+void text_say(const char **text, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void text_clear(const char **text);
+/* The one copy of s that all work at this service has. NULL: no memory. */
+const struct keeper_service *service_use(struct guard *g,
+                                         const struct keeper_service *s);
+/* A work less; NULL: nothing. The last one's takes the copy along. */
+void service_drop(struct guard *g, const struct keeper_service *s);
+
 /* ---- guard_take.c ---- */
 /* Fill the work's helds (fresh shares and client ids) and policies. */
-enum justalock_status locks_take(const struct guard *g, struct work *w,
+enum justalock_status locks_take(struct guard *g, struct work *w,
                                  const struct wants *wants, const char *client,
                                  const char *label, struct justalock_error *err)
     JUSTALOCK_MUST;

@@ -15,7 +15,7 @@ static bool take_up(struct guard *g, struct conn *c, const struct wire_msg *m)
 {
     struct work *w = work_by_owner(g, c->peer);
 
-    if (!w || w->conns || strcmp(w->f.option, m->locks) != 0)
+    if (!w || w->conns || strcmp(w->option, m->locks) != 0)
         return false;
     conn_attach(c, w);
     if (w->is_unconfirmed)
@@ -29,12 +29,11 @@ static bool take_up(struct guard *g, struct conn *c, const struct wire_msg *m)
     return true;
 }
 
-static void fill(struct work *w, const struct conn *c, const struct wire_msg *m)
+static bool fill(struct work *w, const struct conn *c, const struct wire_msg *m)
 {
     w->f.uid = c->uid;
     w->f.owner = c->peer;
     w->f.job.array_id = WIRE_NO_ARRAY;
-    memcpy(w->f.option, m->locks, sizeof(w->f.option));
     w->f.wait_ms = m->wait_ms;
     w->f.on_busy = m->on_busy;
     /* The two enumerations have the same order. */
@@ -43,6 +42,7 @@ static void fill(struct work *w, const struct conn *c, const struct wire_msg *m)
     w->life_s = m->life_s;
     memcpy(w->label, m->label, sizeof(w->label));
     memcpy(w->client, m->client, sizeof(w->client));
+    return text_set(&w->option, m->locks);
 }
 
 _Static_assert((int)WIRE_LOST_KILL == (int)CONFIG_LOST_KILL &&
@@ -72,11 +72,12 @@ void command_ask(struct guard *g, struct conn *c, const struct wire_msg *m)
     if (take_up(g, c, m))
         return;
     w = work_new(g, WORK_COMMAND, 0);
-    if (!w) {
+    if (!w || !fill(w, c, m)) {
+        if (w)
+            work_remove(g, w);
         conn_verdict(g, c, WIRE_REFUSED_LOCAL, "no memory, or too much work");
         return;
     }
-    fill(w, c, m);
     conn_attach(c, w);
     job_resolve(g, w);
 }

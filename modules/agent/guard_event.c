@@ -75,7 +75,7 @@ static void refuse_silent(struct guard *g, struct work *w)
 
     (void)snprintf(text, sizeof(text),
                    "the lock service %.200s does not answer: %s",
-                   w->f.service.url, w->trouble);
+                   w->service->url, w->trouble);
     if (w->f.on_unreachable == CONFIG_UNREACHABLE_OPEN) {
         (void)snprintf(text, sizeof(text),
                        "starting without lock \"%.80s\", as configured: the "
@@ -99,14 +99,14 @@ static void on_refused(struct guard *g, struct work *w, struct held *h,
         refuse_busy(g, w, h);
         return;
     }
-    (void)snprintf(w->trouble, sizeof(w->trouble), "%s", e->text);
+    text_say(&w->trouble, "%s", e->text);
     refuse_silent(g, w);
 }
 
 static void on_trouble(struct guard *g, struct work *w,
                        const struct keeper_event *e)
 {
-    (void)snprintf(w->trouble, sizeof(w->trouble), "%s", e->text);
+    text_say(&w->trouble, "%s", e->text);
     if (w->state != WORK_ASKING)
         return;
     /* Once it has answered that we wait, an outage is waited out too. */

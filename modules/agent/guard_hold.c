@@ -158,7 +158,7 @@ void hold_begin(struct guard *g, struct work *w)
         w->f.wait_ms < 0 ? clock_never() : clock_add(w->asked, w->f.wait_ms);
     w->silent = clock_never();
     w->is_busy_seen = false;
-    w->trouble[0] = '\0';
+    text_clear(&w->trouble);
     w->f.since_s = clock_wall_s();
     w->state = WORK_ASKING;
     w->row = table_take(&g->table);
@@ -218,7 +218,7 @@ static void finish(struct guard *g, struct work *w)
     /* A job may ask again, with new shares. */
     w->is_again = false;
     w->state = WORK_KNOWN;
-    w->loss[0] = '\0';
+    text_clear(&w->loss);
     w->f.helds_len = 0;
     if (state_save(g, w, &err) != JUSTALOCK_OK)
         log_error("%s", err.text);
@@ -304,7 +304,7 @@ static void tell_loss(struct guard *g, struct work *w, const char *why)
 
     if (w->loss[0] != '\0')
         return;
-    (void)snprintf(w->loss, sizeof(w->loss), "%s", why);
+    text_say(&w->loss, "%s", why);
     if (w->state == WORK_HELD || w->state == WORK_LEAVING)
         w->state = WORK_ENDING;
     work_text(w, text, sizeof(text));
@@ -473,7 +473,7 @@ void hold_extended(struct guard *g, struct work *w, struct held *h,
                    struct clock_time t0)
 {
     h->t0 = t0;
-    w->trouble[0] = '\0';
+    text_clear(&w->trouble);
     if (w->row && (w->state == WORK_HELD || w->state == WORK_LEAVING) &&
         !row_extend(w->row, deadline_of(w)))
         hold_look_at_row(g, w);

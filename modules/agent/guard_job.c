@@ -27,12 +27,15 @@ static struct work *new_job(struct guard *g, const struct wire_msg *m,
 {
     struct work *w = work_new(g, WORK_JOB, 0);
 
+    if (w && !text_set(&w->option, m->locks)) {
+        work_remove(g, w);
+        w = NULL;
+    }
     if (!w)
         return NULL;
     w->f.job = m->job;
     w->f.uid = m->job.uid;
     w->f.is_told = is_told;
-    memcpy(w->f.option, m->locks, sizeof(w->f.option));
     w->f.wait_ms = m->wait_ms;
     w->f.on_busy = m->on_busy;
     return w;
@@ -85,7 +88,7 @@ void job_begin(struct guard *g, struct conn *c, const struct wire_msg *m)
         return;
     }
     has_rule = locks_rules_apply(g, &w->f, &needs_slurm);
-    if (w->f.option[0] == '\0' && !has_rule) {
+    if (w->option[0] == '\0' && !has_rule) {
         work_remove(g, w); /* asks for nothing: nothing is kept */
         conn_verdict(g, c, WIRE_GO, "%s", "");
         return;
@@ -130,7 +133,7 @@ static bool may_ask(const struct work *w, const struct conn *c)
  * first task's becomes the job's. */
 static bool is_without_list(const struct work *w)
 {
-    return w->f.option[0] == '\0' && w->f.helds_len == 0 &&
+    return w->option[0] == '\0' && w->f.helds_len == 0 &&
            (w->state == WORK_KNOWN || w->state == WORK_RESOLVING);
 }
 
@@ -141,15 +144,15 @@ static bool is_same_list(struct guard *g, struct work *w,
     static struct wants asked, own;
     struct justalock_error err;
 
-    if (m->locks[0] == '\0' || strcmp(m->locks, w->f.option) == 0 ||
+    if (m->locks[0] == '\0' || strcmp(m->locks, w->option) == 0 ||
         is_without_list(w))
         return true;
     if (locks_parse(g, m->locks, &w->f, &asked, &err) != JUSTALOCK_OK)
         return false;
-    if (locks_parse(g, w->f.option, &w->f, &own, &err) == JUSTALOCK_OK &&
+    if (locks_parse(g, w->option, &w->f, &own, &err) == JUSTALOCK_OK &&
         wants_equal(&asked, &own))
         return true;
-    return locks_of_job(g, &w->f, &own, &err) == JUSTALOCK_OK &&
+    return locks_of_job(g, w->option, &w->f, &own, &err) == JUSTALOCK_OK &&
            wants_equal(&asked, &own);
 }
 
@@ -191,14 +194,15 @@ static bool is_refused(struct guard *g, struct conn *c, struct work *w,
     conn_verdict(g, c, WIRE_REFUSED_BAD,
                  "this job has lock \"%.150s\"; a step in it cannot take "
                  "\"%.150s\" as well: give sbatch or salloc the whole list",
-                 own[0] ? own : w->f.option, m->locks);
+                 own[0] ? own : w->option, m->locks);
     return true;
 }
 
-static void take_request(struct work *w, const struct wire_msg *m)
+static bool take_request(struct work *w, const struct wire_msg *m)
 {
-    if (w->f.option[0] == '\0' && m->locks[0] != '\0') {
-        memcpy(w->f.option, m->locks, sizeof(w->f.option));
+    if (w->option[0] == '\0' && m->locks[0] != '\0') {
+        if (!text_set(&w->option, m->locks))
+            return false;
         w->is_checked = w->f.uid == 0;
         /* The child that runs looks at what it knew. */
         w->is_asked_more = w->state == WORK_RESOLVING;
@@ -207,6 +211,7 @@ static void take_request(struct work *w, const struct wire_msg *m)
         w->f.wait_ms = m->wait_ms;
     if (m->on_busy != WIRE_BUSY_DEFAULT)
         w->f.on_busy = m->on_busy;
+    return true;
 }
 
 /* The last ones were refused, and nobody has asked since: how long to wait and
@@ -281,14 +286,16 @@ void job_task(struct guard *g, struct conn *c, const struct wire_msg *m)
 
     if (!w || is_refused(g, c, w, m))
         return;
-    if (begins_anew(w) || is_without_list(w))
-        take_request(w, m);
+    if ((begins_anew(w) || is_without_list(w)) && !take_request(w, m)) {
+        conn_verdict(g, c, WIRE_REFUSED_LOCAL, "not started: no memory");
+        return;
+    }
     part_from_old(g, w, c);
     c->is_batch = m->step_id == STEP_BATCH;
     /* Before anything else: who may start is where the watch finds it. A
      * job of which we do not know yet that it has locks stays where it is. */
     c->is_put = c->uid != 0;
-    if (!c->is_put && (w->f.option[0] != '\0' || w->f.helds_len > 0)) {
+    if (!c->is_put && (w->option[0] != '\0' || w->f.helds_len > 0)) {
         if (work_put(g, w, c->peer, &err) != JUSTALOCK_OK) {
             conn_verdict(g, c, WIRE_REFUSED_LOCAL,
                          "not started, it could not be contained: %s",
@@ -363,7 +370,7 @@ void job_refused(struct guard *g, struct work *w, enum wire_verdict verdict,
         conn_note(g, c, note);
     }
     job_id_text(w, id, sizeof(id));
-    (void)snprintf(w->refusal, sizeof(w->refusal), "%s", text);
+    text_say(&w->refusal, "%s", text);
     w->refused_as = verdict;
     w->state = WORK_RESOLVING;
     w->child = child_start(g, w, NULL, w->f.uid, w->f.job.gid, argv, requeued);

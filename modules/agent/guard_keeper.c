@@ -239,7 +239,7 @@ void keeper_ask(struct guard *g, struct work *w, struct held *h,
     m.type = KW_ACQUIRE;
     m.handle = work_handle(w, h);
     m.wait_ms = wait_ms;
-    m.service = w->f.service;
+    m.service = *w->service;
     m.lock = h->lock;
     h->is_known = true;
     send_msg(g, &m);
@@ -254,7 +254,7 @@ void keeper_adopt_held(struct guard *g, struct work *w, struct held *h)
     m.handle = work_handle(w, h);
     m.t0 = h->t0;
     m.has_features = h->has_features;
-    m.service = w->f.service;
+    m.service = *w->service;
     m.lock = h->lock;
     h->is_known = true;
     send_msg(g, &m);

@@ -338,12 +338,12 @@ bool locks_rules_apply(const struct guard *g, const struct work_facts *f,
     return apply;
 }
 
-enum justalock_status locks_of_job(const struct guard *g,
+enum justalock_status locks_of_job(const struct guard *g, const char *list,
                                    const struct work_facts *f,
                                    struct wants *ret_wants,
                                    struct justalock_error *err)
 {
-    enum justalock_status st = locks_parse(g, f->option, f, ret_wants, err);
+    enum justalock_status st = locks_parse(g, list, f, ret_wants, err);
 
     if (st != JUSTALOCK_OK)
         return st;

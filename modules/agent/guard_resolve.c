@@ -44,7 +44,7 @@ static void look_up(struct guard *g, struct work *w)
         (void)snprintf(w->f.user, sizeof(w->f.user), "%s", pw.pw_name);
         say_line("User", pw.pw_name);
     }
-    if (locks_allowed(g, w->f.option, &w->f, &err) != JUSTALOCK_OK)
+    if (locks_allowed(g, w->option, &w->f, &err) != JUSTALOCK_OK)
         say_line("Denied", err.text);
     if (write(1, END, strlen(END)) < 0)
         _exit(126);
@@ -267,9 +267,8 @@ static void take_locks(struct guard *g, struct work *w)
     enum justalock_status st;
 
     wants.len = 0;
-    st = w->f.kind == WORK_JOB
-             ? locks_of_job(g, &w->f, &wants, &err)
-             : locks_parse(g, w->f.option, &w->f, &wants, &err);
+    st = w->f.kind == WORK_JOB ? locks_of_job(g, w->option, &w->f, &wants, &err)
+                               : locks_parse(g, w->option, &w->f, &wants, &err);
     if (st == JUSTALOCK_OK && wants.len == 0) {
         w->state = WORK_KNOWN;
         say_verdict(g, w, WIRE_GO, "");
@@ -322,7 +321,7 @@ static void resolved(struct guard *g, struct work *w, struct child_run *c,
     w->is_checked = true;
     if (slurm && take_job(&w->f.job, said)) {
         w->f.is_told = true;
-    } else if (slurm && (w->f.is_told || locks_needs_name(w->f.option))) {
+    } else if (slurm && (w->f.is_told || locks_needs_name(w->option))) {
         hold_refuse(g, w, WIRE_REFUSED_LOCAL,
                     status == 0
                         ? "scontrol does not know the job, or its name reads "
@@ -350,11 +349,11 @@ static bool is_resolved(struct guard *g, struct work *w)
     if (w->f.kind == WORK_JOB) {
         (void)locks_rules_apply(g, &w->f, &needs);
         needs |= !w->f.is_told ||
-                 (locks_needs_name(w->f.option) && w->f.job.name[0] == '\0');
+                 (locks_needs_name(w->option) && w->f.job.name[0] == '\0');
     }
     w->needs_slurm = needs && !w->is_asked_slurm;
     if (w->f.kind == WORK_SESSION) {
-        w->is_checked |= !locks_have_users(g, w->f.option, &w->f);
+        w->is_checked |= !locks_have_users(g, w->option, &w->f);
     } else if (w->f.uid == 0) {
         (void)snprintf(w->f.user, sizeof(w->f.user), "root");
         w->is_checked = true;

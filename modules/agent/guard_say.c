@@ -56,7 +56,7 @@ static void waiting_text(const struct work *w, char *ret_text, size_t size)
         (void)snprintf(ret_text, size,
                        "waiting for lock \"%.150s\": the service %.150s does "
                        "not answer (%.120s); trying on",
-                       h->name, w->f.service.url, w->trouble);
+                       h->name, w->service->url, w->trouble);
         return;
     }
     say_holder(h, who, sizeof(who));

@@ -130,7 +130,7 @@ static bool take_up(struct guard *g, struct conn *c, const struct wire_msg *m)
 {
     for (struct work *w = g->works; w; w = w->next) {
         if (w->f.kind != WORK_SESSION || w->f.owner != c->peer || w->conns ||
-            w->f.is_over || strcmp(w->f.option, m->locks) != 0)
+            w->f.is_over || strcmp(w->option, m->locks) != 0)
             continue;
         if (w->state == WORK_ASKING || w->state == WORK_RESOLVING) {
             conn_attach(c, w);
@@ -157,7 +157,8 @@ static enum justalock_status fill(struct work *w, const struct conn *c,
     w->f.uid = s->uid;
     w->f.owner = c->peer;
     w->f.job.array_id = WIRE_NO_ARRAY;
-    (void)snprintf(w->f.option, sizeof(w->f.option), "%s", m->locks);
+    if (!text_set(&w->option, m->locks))
+        return error_nomem(err);
     (void)snprintf(w->f.user, sizeof(w->f.user), "%s", s->user);
     (void)snprintf(w->f.login, sizeof(w->f.login), "%s", s->service);
     (void)snprintf(w->f.ruser, sizeof(w->f.ruser), "%s", s->ruser);

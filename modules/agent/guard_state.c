@@ -61,6 +61,9 @@ static void fill(const struct guard *g, const struct work *w, struct record *r)
     r->who.born_before = atomic_load(&w->who.born_before);
     memcpy(r->who.path, w->who.path, sizeof(r->who.path));
     r->f = w->f;
+    (void)snprintf(r->option, sizeof(r->option), "%s", w->option);
+    if (w->service)
+        r->service = *w->service;
     if (w->f.helds_len > 0)
         memcpy(r->helds, w->helds, w->f.helds_len * sizeof(*w->helds));
 }
@@ -129,15 +132,21 @@ static enum justalock_status adopt(struct guard *g, const struct record *r,
 {
     size_t len = r->f.helds_len;
     struct held *helds = len > 0 ? calloc(len, sizeof(*helds)) : NULL;
+    const struct keeper_service *service = service_use(g, &r->service);
+    const char *option = text_none;
     struct work *w = NULL;
 
-    if (len == 0 || helds)
+    if (text_set(&option, r->option) && service && (len == 0 || helds))
         w = work_new(g, r->f.kind, r->f.number);
     if (!w) {
         free(helds);
+        service_drop(g, service);
+        text_clear(&option);
         return error_wrap(err, error_nomem(err), "record %llu",
                           (unsigned long long)r->f.number);
     }
+    w->option = option;
+    w->service = service;
     w->f = r->f;
     w->state = r->state;
     w->has_started = r->has_started;

@@ -49,6 +49,21 @@ static enum justalock_status fill_service(const struct guard *g,
     return JUSTALOCK_OK;
 }
 
+static enum justalock_status find_service(struct guard *g,
+                                          const struct keeper_service **ret,
+                                          struct justalock_error *err)
+{
+    struct keeper_service s;
+    enum justalock_status st = fill_service(g, &s, err);
+
+    if (st == JUSTALOCK_OK) {
+        *ret = service_use(g, &s);
+        st = *ret ? JUSTALOCK_OK : error_nomem(err);
+    }
+    explicit_bzero(&s, sizeof(s));
+    return st;
+}
+
 /*
  * What a line of pam.d asks for holds where the definition says nothing, and
  * otherwise only where it is stricter.
@@ -210,27 +225,30 @@ static enum justalock_status fill_held(const struct guard *g,
     return id_random_hex(h->lock.share, KEEPER_SHARE_LEN / 2, err);
 }
 
-enum justalock_status locks_take(const struct guard *g, struct work *w,
+enum justalock_status locks_take(struct guard *g, struct work *w,
                                  const struct wants *wants, const char *client,
                                  const char *label, struct justalock_error *err)
 {
     struct held *helds = calloc(wants->len, sizeof(*helds));
+    const struct keeper_service *service = NULL;
     enum justalock_status st;
 
     if (!helds)
         return error_nomem(err);
     fill_policies(g, &w->f, wants); /* whose client we are depends on them */
-    st = fill_service(g, &w->f.service, err);
+    st = find_service(g, &service, err);
     for (size_t i = 0; i < wants->len && st == JUSTALOCK_OK; i++)
         st = fill_held(g, &w->f, &wants->v[i], client, label, &helds[i], err);
     if (st != JUSTALOCK_OK) {
         free(helds);
+        service_drop(g, service);
         return st;
     }
     free(w->helds);
     w->helds = helds;
     w->f.helds_len = wants->len;
-
+    service_drop(g, w->service);
+    w->service = service;
     return JUSTALOCK_OK;
 }
 

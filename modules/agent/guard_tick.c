@@ -19,7 +19,7 @@ static void tick_asking(struct guard *g, struct work *w, struct clock_time now)
 {
     bool is_open = w->f.on_unreachable == CONFIG_UNREACHABLE_OPEN;
     /* Another server may be about to take over: that is worth waiting for. */
-    bool is_one = urls_count(w->f.service.url) == 1;
+    bool is_one = urls_count(w->service->url) == 1;
     int64_t patience = is_open && is_one ? GUARD_OPEN_MS : GUARD_PATIENCE_MS;
     struct keeper_event silent = {.kind = KEEPER_TIMEOUT,
                                   .status = JUSTALOCK_NET};
@@ -27,8 +27,7 @@ static void tick_asking(struct guard *g, struct work *w, struct clock_time now)
 
     if (!g->is_keeper_ready && clock_is_never(w->silent)) {
         w->silent = now;
-        (void)snprintf(w->trouble, sizeof(w->trouble),
-                       "this host's keeper is not running yet");
+        text_say(&w->trouble, "this host's keeper is not running yet");
     }
     for (struct conn *c = w->conns; c; c = c->work_next)
         is_due |=

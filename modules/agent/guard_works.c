@@ -27,6 +27,7 @@ struct work *work_new(struct guard *g, enum work_kind kind, uint64_t number)
     w->silent = clock_never();
     w->left_alone = clock_never();
     w->life.fd = -1;
+    w->option = w->refusal = w->trouble = w->loss = text_none;
     w->empty = clock_now();
     w->looked = w->empty;
     HASH_ADD(hh, g->by_number, f.number, sizeof(w->f.number), w);
@@ -62,6 +63,11 @@ void work_remove(struct guard *g, struct work *w)
     if (w->helds)
         explicit_bzero(w->helds, w->f.helds_len * sizeof(*w->helds));
     free(w->helds);
+    service_drop(g, w->service);
+    text_clear(&w->option);
+    text_clear(&w->refusal);
+    text_clear(&w->trouble);
+    text_clear(&w->loss);
     free(w);
 }
 

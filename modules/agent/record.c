@@ -50,12 +50,14 @@ static void put_service(struct buf *b, const struct keeper_service *s)
     buf_text(b, s->proxy);
 }
 
-static void put_facts(struct buf *b, const struct work_facts *f)
+static void put_facts(struct buf *b, const struct record *r)
 {
+    const struct work_facts *f = &r->f;
+
     buf_u64(b, f->number);
     buf_u8(b, (uint8_t)f->kind);
     put_job(b, &f->job);
-    buf_text(b, f->option);
+    buf_text(b, r->option);
     buf_text(b, f->user);
     buf_u64(b, (uint64_t)f->wait_ms);
     buf_u8(b, f->on_busy);
@@ -75,7 +77,7 @@ static void put_facts(struct buf *b, const struct work_facts *f)
     buf_u8(b, (uint8_t)f->on_end);
     buf_u64(b, (uint64_t)f->grace_ms);
     buf_u64(b, (uint64_t)f->since_s);
-    put_service(b, &f->service);
+    put_service(b, &r->service);
 }
 
 static void put_held(struct buf *b, const struct held *h)
@@ -133,7 +135,7 @@ enum justalock_status record_pack(const struct record *r, struct buf *b,
     buf_u64(b, r->who.root);
     buf_u64(b, r->who.born_before);
     buf_text(b, r->who.path);
-    put_facts(b, &r->f);
+    put_facts(b, r);
     buf_u8(b, (uint8_t)r->f.helds_len);
     for (size_t i = 0; i < r->f.helds_len; i++)
         put_held(b, &r->helds[i]);
@@ -201,14 +203,16 @@ static void get_service(struct reader *r, struct keeper_service *s)
     get_text(r, s->proxy, sizeof(s->proxy));
 }
 
-static void get_facts(struct reader *r, struct work_facts *f)
+static void get_facts(struct reader *r, struct record *rec)
 {
+    struct work_facts *f = &rec->f;
+
     f->number = get_u64(r);
     f->kind = (enum work_kind)get_choice(r, WORK_SESSION);
     r->failed |= f->kind == 0 || f->number == 0 ||
                  f->number > UINT64_MAX >> GUARD_HANDLE_BITS;
     get_job(r, &f->job);
-    get_text(r, f->option, sizeof(f->option));
+    get_text(r, rec->option, sizeof(rec->option));
     get_text(r, f->user, sizeof(f->user));
     f->wait_ms = get_time_ms(r);
     f->on_busy = get_choice(r, WIRE_BUSY_REQUEUE);
@@ -229,7 +233,7 @@ static void get_facts(struct reader *r, struct work_facts *f)
     f->on_end = (enum config_end)get_choice(r, CONFIG_END_RELEASE);
     f->grace_ms = get_time_ms(r);
     f->since_s = (int64_t)get_u64(r);
-    get_service(r, &f->service);
+    get_service(r, &rec->service);
 }
 
 static void get_held(struct reader *r, struct held *h)
@@ -290,7 +294,7 @@ static void get_body(struct reader *r, struct record *rec)
     rec->who.root = get_u64(r);
     rec->who.born_before = get_u64(r);
     get_text(r, rec->who.path, sizeof(rec->who.path));
-    get_facts(r, &rec->f);
+    get_facts(r, rec);
     rec->f.helds_len = get_choice(r, WIRE_LOCKS_MAX);
     for (size_t i = 0; i < rec->f.helds_len && !r->failed; i++)
         get_held(r, &rec->helds[i]);

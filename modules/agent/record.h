@@ -23,6 +23,8 @@ struct record {
         char path[TABLE_PATH_MAX + 1];
     } who;
     struct work_facts f;
+    char option[WIRE_LIST_MAX + 1];
+    struct keeper_service service;
     struct held helds[WIRE_LOCKS_MAX];
 };
 

@@ -487,7 +487,10 @@ part_agent() {
     refreshes=$(posts) || return 1
     sleep "$WINDOW"
     refreshes=$(($(posts) - refreshes))
-    [ "$refreshes" -gt 0 ] || return 1
+    [ "$refreshes" -gt 0 ] || {
+        say "agent: no refresh in WINDOW=$WINDOW s: they come every 20 s"
+        return 1
+    }
     hz=$(getconf CLK_TCK)
     total=0 rss=0 pss=0 each='' cpu=''
     for p in $pids; do

@@ -179,8 +179,8 @@ static void without_a_configuration(void **state)
     rig.g.config = NULL;
     (void)snprintf(rig.g.config_error, sizeof(rig.g.config_error), "line 7");
     refuses("a", &f, JUSTALOCK_CONFIG, "line 7");
-    assert_fails(locks_of_job(&rig.g, &f, &got, &err), JUSTALOCK_CONFIG, err,
-                 "line 7");
+    assert_fails(locks_of_job(&rig.g, "", &f, &got, &err), JUSTALOCK_CONFIG,
+                 err, "line 7");
     assert_false(locks_rules_apply(&rig.g, &f, &needs_slurm));
     assert_false(needs_slurm);
     rig.g.config = c;
@@ -241,11 +241,13 @@ static void applies(const struct work_facts *f, bool apply, bool needs)
     assert_int_equal(needs_slurm, needs);
 }
 
+static const char *option = "";
+
 static void by_rule(const struct work_facts *f, size_t locks)
 {
     struct justalock_error err;
 
-    assert_ok(locks_of_job(&rig.g, f, &got, &err), err);
+    assert_ok(locks_of_job(&rig.g, option, f, &got, &err), err);
     assert_int_equal(got.len, locks);
 }
 
@@ -267,7 +269,7 @@ static void rules_add_their_locks(void **state)
     memcpy(f.job.partition, "io", 3);
     applies(&f, true, false);
     by_rule(&f, 2);
-    memcpy(f.option, "a,b", 4);
+    option = "a,b";
     by_rule(&f, 3);                   /* a is both */
     memcpy(f.job.account, "chem", 5); /* by the number of the user */
     applies(&f, true, false);
@@ -296,7 +298,7 @@ static void a_wrong_rule_says_where(void **state)
                "\"slurm\": {\"rules\": [{\"partition\": \"io\","
                " \"lock\": \"h/%u\"}]}");
     f.user[0] = '\0';
-    assert_fails(locks_of_job(&rig.g, &f, &got, &err), JUSTALOCK_ARG, err,
+    assert_fails(locks_of_job(&rig.g, "", &f, &got, &err), JUSTALOCK_ARG, err,
                  "the rule at ");
     assert_has(err.text, "conf.json:");
 }

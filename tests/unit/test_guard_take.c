@@ -168,15 +168,15 @@ static void the_token_is_read_here(void **state)
     assert_true(guard_reload(&rig.g, &err));
     (void)fresh(WORK_COMMAND);
     takes("a");
-    assert_string_equal(w->f.service.token, "secret-token");
-    assert_string_equal(w->f.service.url, "https://h/");
+    assert_string_equal(w->service->token, "secret-token");
+    assert_string_equal(w->service->url, "https://h/");
     for (int len = 254; len <= 257; len++) {
         f = fopen(path, "w");
         assert_true(f && fprintf(f, "%0*d\n", len, 0) == len + 1 &&
                     fclose(f) == 0);
         if (len <= KEEPER_PATH_MAX) {
             takes("a");
-            assert_int_equal(strlen(w->f.service.token), len);
+            assert_int_equal(strlen(w->service->token), len);
         } else { /* never cut */
             assert_fails(take("a", "", &err), JUSTALOCK_CONFIG, err,
                          "not within 1 and 255");

@@ -29,7 +29,7 @@ static void fill(struct record *r)
     r->f.is_shared = true;
     r->f.job.job_id = 812;
     r->f.job.restart = 2;
-    memcpy(r->f.option, "a,b", 4);
+    memcpy(r->option, "a,b", 4);
     r->f.wait_ms = WIRE_WAIT_DEFAULT;
     r->f.on_lost = CONFIG_LOST_SIGNAL;
     r->f.lost_signal = 10;
