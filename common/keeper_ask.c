@@ -243,10 +243,8 @@ static void begin_wait(struct keep *c)
     struct clock_time now = clock_now();
     struct justalock_error err;
     int64_t left_ms = clock_left_ms(c->until, now);
-    unsigned wait_s = SERVICE_WAIT_MAX_S;
+    unsigned wait_s = KEEPER_WAIT_S;
 
-    if (c->place->servers->count > 1)
-        wait_s = KEEPER_WAIT_MANY_S;
     if (left_ms < wait_s * 1000LL)
         wait_s = (unsigned)((left_ms + 999) / 1000);
     slots_choose(c);

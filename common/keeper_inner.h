@@ -30,10 +30,11 @@
 #define KEEPER_QUICK_MS     500  /* a wait that ends sooner was none */
 #define KEEPER_FLIGHTS_MAX  32   /* attempts at one service at a time */
 #define KEEPER_GIVE_MS      5000 /* for what nobody waits for */
-/* With several servers one may take over before the share can be given back,
- * and one that is paused, while it holds a wait back, is not seen to be. */
+/* With several servers one may take over before the share can be given back. */
 #define KEEPER_GIVE_LONG_MS 20000
-#define KEEPER_WAIT_MANY_S  10
+/* The protocol allows 30. While a service holds a wait back it is not seen that
+ * it is paused, nor that another holds the lock by now. */
+#define KEEPER_WAIT_S       10
 #define KEEPER_LEAST_MS     50 /* of an attempt that shares its time */
 
 enum keep_state {

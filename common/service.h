@@ -12,7 +12,6 @@
 #include "keeper.h"
 #include "transfer.h"
 
-#define SERVICE_WAIT_MAX_S   30
 #define SERVICE_LINE_MAX     320 /* bytes of one header that we send */
 #define SERVICE_IDENTITY_MAX 64
 #define SERVICE_VIEW_MAX     524288 /* bytes of a view, of 1024 holders too */

@@ -462,7 +462,7 @@ static void test_wait_offer_confirm(void **state)
     e = await(&r, KEEPER_GRANTED, LONG_MS);
     assert_int_equal(fake_count(r.f), 3);
     expect_header(&r, 0, "Justalock-Wait", "(none)");
-    expect_header(&r, 1, "Justalock-Wait", "30");
+    expect_header(&r, 1, "Justalock-Wait", "10");
     expect_header(&r, 2, "Justalock-Wait", "(none)");
     /* Counted from the confirmation, not from the wait. */
     assert_true(clock_elapsed_ms(request(&r, 1).at, e->t0) >= 690);
