@@ -148,7 +148,8 @@ struct wire_msg {
     int64_t item_since_s;               /* wall clock */
     int64_t item_left_ms;               /* until the deadline; held only */
     char item_work[WIRE_FIELD_MAX + 1]; /* "job 812", "command 4711" */
-    char item_holder[WIRE_FIELD_MAX + 1]; /* waiting only: who has it */
+    char item_holder[WIRE_FIELD_MAX + 1]; /* waiting: who has it; held, of a
+                                             pool: the number of our slot */
 };
 
 enum wire_item_state {

@@ -43,6 +43,13 @@ static void fill(struct work *w, const struct held *h, struct wire_msg *m)
     work_text(w, m->item_work, sizeof(m->item_work));
     if (h->state == HELD_ASKING && (h->holder[0] || h->since[0]))
         say_holder(h, m->item_holder, sizeof(m->item_holder));
+    if (h->state != HELD_OURS)
+        return;
+    m->has_token = h->has_token;
+    m->token = h->token;
+    if (h->lock.slots > 1)
+        (void)snprintf(m->item_holder, sizeof(m->item_holder), "%u",
+                       h->lock.slot);
 }
 
 /* false: the asker does not read as fast, or is gone. */

@@ -11,6 +11,7 @@
 
 #include "agent_client.h"
 #include "cli.h"
+#include "parse.h"
 
 #define LIMIT_MS 5000
 
@@ -40,8 +41,18 @@ static void time_text(int64_t wall_s, char *ret_text, size_t size)
         (void)snprintf(ret_text, size, "?");
 }
 
+static bool is_in_pool(const struct wire_msg *m, uint64_t *ret_slot)
+{
+    struct justalock_error err;
+
+    return m->item_state != WIRE_ITEM_WAITING &&
+           parse_u64(m->item_holder, 0, JUSTALOCK_SLOTS_MAX - 1, "slot",
+                     ret_slot, &err) == JUSTALOCK_OK;
+}
+
 static void print_text(const struct wire_msg *m)
 {
+    uint64_t slot;
     char since[32];
 
     time_text(m->item_since_s, since, sizeof(since));
@@ -49,6 +60,8 @@ static void print_text(const struct wire_msg *m)
                  m->item_work, since);
     if (m->item_state == WIRE_ITEM_WAITING && m->item_holder[0] != '\0')
         (void)printf(", held by %s", m->item_holder);
+    if (is_in_pool(m, &slot))
+        (void)printf(", slot %" PRIu64, slot);
     if (m->item_state == WIRE_ITEM_HELD)
         (void)printf(", sure for %" PRId64 " s", m->item_left_ms / 1000);
     if (m->has_token != 0)
@@ -59,6 +72,7 @@ static void print_text(const struct wire_msg *m)
 
 static void print_json(const struct wire_msg *m)
 {
+    uint64_t slot;
     struct buf b;
 
     buf_init(&b, 16384);
@@ -70,10 +84,12 @@ static void print_json(const struct wire_msg *m)
                m->item_pids);
     if (m->item_state == WIRE_ITEM_HELD)
         buf_printf(&b, ",\"left_ms\":%" PRId64, m->item_left_ms);
-    if (m->item_holder[0] != '\0') {
+    if (m->item_state == WIRE_ITEM_WAITING && m->item_holder[0] != '\0') {
         buf_str(&b, ",\"holder\":");
         buf_json(&b, m->item_holder);
     }
+    if (is_in_pool(m, &slot))
+        buf_printf(&b, ",\"slot\":%" PRIu64, slot);
     if (m->has_token != 0)
         buf_printf(&b, ",\"token\":%" PRIu64, m->token);
     buf_str(&b, "}");

@@ -32,6 +32,10 @@ is "what is no pool has no slot" "$(slot_of 5 alone)" ""
 job end 5 >/dev/null
 before=$(holders)
 is "two are in" "$(echo "$before" | jq -c '[.[][0]]')" "[0,1]"
+is "the list says in which slots, and with which tokens" \
+    "$("$J" list --json --socket /run/agent.sock | jq -sc '[.[] | [.slot, .token]]')" "$before"
+like "and so for a reader" "$("$J" list --socket /run/agent.sock | sed -n 1p)" \
+    '^held +pool .*, slot 0, sure for [0-9]+ s, token [0-9]+, '
 
 # ---- killed --------------------------------------------------------------------
 back() { # PART PID: a new one, and the agent answers

@@ -75,6 +75,17 @@ static void each_state(void **state)
     assert_int_equal(m->item_pids, 1);
     assert_string_equal(m->item_holder, "");
     assert_true(m->item_since_s > 1700000000);
+    assert_int_equal(m->has_token, w->helds[0].has_token);
+    (void)close(lister);
+    w->helds[0].lock.slots = 3; /* of a pool, and with a token */
+    w->helds[0].lock.slot = 2;
+    w->helds[0].has_token = true;
+    w->helds[0].token = 77;
+    lister = rig_request(&list);
+    m = item(lister);
+    assert_string_equal(m->item_holder, "2");
+    assert_true(m->has_token);
+    assert_int_equal(m->token, 77);
     (void)close(lister);
     (void)close(fd);
     rig_turn();
