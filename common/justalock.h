@@ -414,8 +414,7 @@ JUSTALOCK_API enum justalock_status
 justalock_holder(struct justalock *lock, struct justalock_holder *ret_holder,
                  struct justalock_error *err) JUSTALOCK_MUST;
 
-/* What the service shows of a lock to anyone; of a pool of the holder of the
- * lowest slot. */
+/* What the service shows of a lock to anyone; of a pool, of one holder. */
 struct justalock_view {
     int held;                       /* 1: someone holds it */
     int has_token;                  /* token is set */
@@ -424,17 +423,32 @@ struct justalock_view {
     unsigned waiters;               /* who wait for it */
     int64_t expires_ms;             /* from now; -1: not told */
     struct justalock_holder holder; /* held only */
+    unsigned slots;                 /* of a pool; 0: it is none */
+    unsigned slot;                  /* of this holder, below slots */
 };
 
 /*
  * Ask the service about the lock, without taking it and whoever holds it, at
- * most timeout_ms (1 and up).
+ * most timeout_ms (1 and up). Of a pool the view is that of the lowest slot
+ * that is held.
  * NET    no answer in time.  PROTO, DENIED  as acquire.
  * STATE  this service cannot tell; dead since fork().
  * Blocks.
  */
 JUSTALOCK_API enum justalock_status justalock_query(
     struct justalock *lock, int64_t timeout_ms, struct justalock_view *ret_view,
+    struct justalock_error *err) JUSTALOCK_MUST;
+
+/*
+ * The same of each holder, the lowest slot first: of the first `max`, 1 to
+ * JUSTALOCK_SLOTS_MAX. *ret_len is how many there are, more than max perhaps;
+ * with none ret_views[0] says who waits.
+ * ARG  max is out of its range.  NOMEM, and as justalock_query().
+ * Blocks.
+ */
+JUSTALOCK_API enum justalock_status justalock_query_slots(
+    struct justalock *lock, int64_t timeout_ms,
+    struct justalock_view *ret_views, size_t max, size_t *ret_len,
     struct justalock_error *err) JUSTALOCK_MUST;
 
 /* ---- a function with the lock held --------------------------------------- */

@@ -65,7 +65,7 @@ struct holding {
     struct outcome *releaser;
 };
 
-/* One justalock_query(). */
+/* One justalock_query_slots(). */
 struct query {
     struct query *next; /* in library.queries, until the thread takes it */
     struct justalock *lock;
@@ -73,10 +73,12 @@ struct query {
     struct lock_id id;
     int64_t limit_ms;
     bool done;
-    bool seen;      /* the view is set */
+    bool known;     /* the service can tell */
     bool abandoned; /* nobody waits: the thread frees it */
     struct justalock_error error;
-    struct keeper_view view;
+    size_t held; /* holders, more than max perhaps */
+    size_t len, max;
+    struct justalock_view views[];
 };
 
 struct justalock {
@@ -139,6 +141,9 @@ void library_queue(struct holding *h);
 void library_ask(struct query *q);
 /* Give a holding back with nobody waiting for it. */
 void library_drop(struct holding *h);
+
+/* ---- lock_view.c: with library.mutex held ---- */
+void lock_view_add(struct query *q, const struct keeper_view *view);
 
 /* ---- lock_state.c: with library.mutex held ---- */
 

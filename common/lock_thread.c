@@ -124,9 +124,8 @@ static void on_view(void *arg, uint64_t handle, enum justalock_status status,
         if (status != JUSTALOCK_OK || !view || !view->has_more)
             free(q);
     } else {
-        if (status == JUSTALOCK_OK && view && !q->seen)
-            q->view = *view; /* of a pool the first holder's */
-        q->seen = true;
+        if (status == JUSTALOCK_OK && view)
+            lock_view_add(q, view);
         if (status == JUSTALOCK_OK && view && view->has_more) {
             pthread_mutex_unlock(&library.mutex);
             return;

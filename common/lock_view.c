@@ -150,22 +150,33 @@ enum justalock_status justalock_holder(struct justalock *lock,
 
 /* ---- the service's own view ---- */
 
-static void fill_view(const struct keeper_view *from, struct justalock_view *to)
+void lock_view_add(struct query *q, const struct keeper_view *from)
 {
+    struct justalock_view *to;
+
+    q->known = from->known;
+    q->held += from->held;
+    if (q->len == q->max)
+        return;
+    to = &q->views[q->len++];
     *to = (struct justalock_view){.held = from->held,
                                   .has_token = from->has_token,
                                   .token = from->token,
                                   .shares = from->shares,
                                   .waiters = from->waiters,
-                                  .expires_ms = from->expires_ms};
+                                  .expires_ms = from->expires_ms,
+                                  .slots = from->slots,
+                                  .slot = from->slot};
     memcpy(to->holder.label, from->holder, sizeof(from->holder));
     memcpy(to->holder.since, from->since, sizeof(from->since));
 }
 
 /* With library.mutex held. Gives q back to the thread where it is too late. */
-static enum justalock_status wait_view(struct query *q, struct clock_time until,
-                                       struct justalock_view *ret_view,
-                                       struct justalock_error *err)
+static enum justalock_status wait_views(struct query *q,
+                                        struct clock_time until,
+                                        struct justalock_view *ret_views,
+                                        size_t *ret_len,
+                                        struct justalock_error *err)
 {
     enum justalock_status st;
 
@@ -178,21 +189,24 @@ static enum justalock_status wait_view(struct query *q, struct clock_time until,
         lock_pause(q->lock, until);
     }
     st = q->error.status;
-    if (st == JUSTALOCK_OK && !q->view.known)
+    if (st == JUSTALOCK_OK && !q->known)
         st = error_set(&q->error, JUSTALOCK_STATE,
                        "this service cannot tell who holds a lock");
-    if (st == JUSTALOCK_OK)
-        fill_view(&q->view, ret_view);
-    else if (err)
+    if (st == JUSTALOCK_OK) {
+        memcpy(ret_views, q->views, q->len * sizeof(*ret_views));
+        *ret_len = q->held;
+    } else if (err) {
         *err = q->error;
+    }
     free(q);
     return st;
 }
 
-enum justalock_status justalock_query(struct justalock *lock,
-                                      int64_t timeout_ms,
-                                      struct justalock_view *ret_view,
-                                      struct justalock_error *err)
+enum justalock_status justalock_query_slots(struct justalock *lock,
+                                            int64_t timeout_ms,
+                                            struct justalock_view *ret_views,
+                                            size_t max, size_t *ret_len,
+                                            struct justalock_error *err)
 {
     struct clock_time until;
     enum justalock_status st;
@@ -201,12 +215,16 @@ enum justalock_status justalock_query(struct justalock *lock,
     if (timeout_ms < 1)
         return error_set(err, JUSTALOCK_ARG, "timeout_ms: %lld is below 1",
                          (long long)timeout_ms);
+    if (max < 1 || max > JUSTALOCK_SLOTS_MAX)
+        return error_set(err, JUSTALOCK_ARG, "max: %zu is not within 1 and %d",
+                         max, JUSTALOCK_SLOTS_MAX);
     if (lock->dead)
         return error_set(err, JUSTALOCK_STATE,
                          "this handle was made before fork()");
-    q = calloc(1, sizeof(*q));
+    q = calloc(1, sizeof(*q) + max * sizeof(q->views[0]));
     if (!q)
         return error_nomem(err);
+    q->max = max;
     q->lock = lock;
     q->service = lock->options.service;
     q->id = lock->id;
@@ -219,7 +237,17 @@ enum justalock_status justalock_query(struct justalock *lock,
     until = clock_add(clock_add(clock_now(), timeout_ms), LOCK_SLACK_MS);
     pthread_mutex_lock(&library.mutex);
     library_ask(q);
-    st = wait_view(q, until, ret_view, err);
+    st = wait_views(q, until, ret_views, ret_len, err);
     pthread_mutex_unlock(&library.mutex);
     return st;
+}
+
+enum justalock_status justalock_query(struct justalock *lock,
+                                      int64_t timeout_ms,
+                                      struct justalock_view *ret_view,
+                                      struct justalock_error *err)
+{
+    size_t len;
+
+    return justalock_query_slots(lock, timeout_ms, ret_view, 1, &len, err);
 }

@@ -19,9 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "lock.h"
+#include "test.h"
 
 #if defined(__SANITIZE_THREAD__)
 #define UNDER_TSAN 1
@@ -808,8 +807,9 @@ static void test_slot(void **state)
 static void test_query(void **state)
 {
     struct justalock *lock = make(60);
-    struct justalock_view view = {.held = -1};
+    struct justalock_view view = {.held = -1}, views[3];
     struct justalock_error err;
+    size_t len = 9;
 
     (void)state;
     assert_int_equal(justalock_query(lock, 0, &view, &err), JUSTALOCK_ARG);
@@ -832,6 +832,18 @@ static void test_query(void **state)
     view.token = 0;
     assert_int_equal(justalock_query(lock, 9, &view, &err), JUSTALOCK_OK);
     assert_int_equal(view.token, 9);
+    views[1].token = 1;
+    assert_ok(justalock_query_slots(lock, 9, views, 1, &len, &err), err);
+    assert_int_equal(len, 2); /* there are more than there was room for */
+    assert_int_equal(views[0].token, 9);
+    assert_int_equal(views[1].token, 1);
+    assert_ok(justalock_query_slots(lock, 9, views, 3, &len, &err), err);
+    assert_int_equal(len, 2);
+    assert_int_equal(views[1].token, 10);
+    assert_fails(justalock_query_slots(lock, 9, views, 0, &len, &err),
+                 JUSTALOCK_ARG, err, "max: 0 is not within 1 and 1024");
+    assert_fails(justalock_query_slots(lock, 9, views, 1025, &len, &err),
+                 JUSTALOCK_ARG, err, "max: 1025 is not within 1 and 1024");
     justalock_free(lock);
 }
 

@@ -79,6 +79,47 @@ static void test_held(void **state)
     justalock_free(other);
 }
 
+/* A pool of three, two of them taken: who has which. */
+static void test_slots(void **state)
+{
+    struct justalock *lock[2];
+    static struct justalock_view v[JUSTALOCK_SLOTS_MAX];
+    struct justalock_options *o;
+    struct justalock_error err;
+    uint64_t token;
+    size_t len = 9;
+    char url[160];
+
+    (void)state;
+    (void)snprintf(url, sizeof(url), "unix:%s", server.socket);
+    assert_ok(justalock_options_new(&o, &err), err);
+    assert_ok(justalock_options_url(o, url, &err), err);
+    assert_ok(justalock_options_slots(o, 3, &err), err);
+    for (int i = 0; i < 2; i++) {
+        assert_ok(justalock_options_label(o, i ? "two" : "one", &err), err);
+        assert_ok(justalock_new("pool", o, &lock[i], &err), err);
+    }
+    assert_ok(justalock_query_slots(lock[0], 5000, v, 1, &len, &err), err);
+    assert_int_equal(len, 0);
+    assert_false(v[0].held);
+    for (int i = 0; i < 2; i++)
+        assert_ok(justalock_acquire(lock[i], 5000, &err), err);
+    assert_ok(justalock_query_slots(lock[0], 5000, v, JUSTALOCK_SLOTS_MAX, &len,
+                                    &err),
+              err);
+    assert_int_equal(len, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_ok(justalock_token(lock[i], &token, &err), err);
+        assert_true(v[i].held && v[i].token == token);
+        assert_string_equal(v[i].holder.label, i ? "two" : "one");
+        assert_int_equal(v[i].slots, 3);
+        assert_int_equal(v[i].slot, i);
+        assert_ok(justalock_release(lock[i], &err), err);
+        justalock_free(lock[i]);
+    }
+    justalock_options_free(o);
+}
+
 /* The admin breaks it: refreshes are refused, and every way of asking says
  * that it is lost, each by itself. */
 static void test_lost(void **state)
@@ -125,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_held),
+        cmocka_unit_test(test_slots),
         cmocka_unit_test(test_lost),
     };
 
