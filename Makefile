@@ -189,6 +189,7 @@ FAILING := $(foreach f,malloc calloc realloc strdup free fork pipe2 epoll_ctl ge
 $(foreach t,conn hold job keeper list resolve session state take text works,$(eval UNIT_LDFLAGS_test_guard_$t := $$(FAILING)))
 UNIT_LDFLAGS_test_watch_children := $(FAILING)
 UNIT_LDFLAGS_test_cli_tree := $(FAILING)
+UNIT_LDFLAGS_test_table_load := $(FAILING)
 UNIT_LDFLAGS_test_config := $(FAILING)
 UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
 UNIT_LDFLAGS_test_table_walk := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc

@@ -188,108 +188,6 @@ static void test_break(void **state)
 
 /* ---- the store's side ---- */
 
-static struct lock_row row_of(const struct lock_request *q, uint64_t token)
-{
-    struct lock_row row = {.id = q->id,
-                           .client_len = q->client_len,
-                           .life_s = q->life_s,
-                           .slots = 1,
-                           .token = token,
-                           .since_s = WALL};
-
-    memcpy(row.client, q->client, q->client_len);
-    memcpy(row.share, q->share, sizeof(row.share));
-    memcpy(row.label, q->label, sizeof(row.label));
-    return row;
-}
-
-static void test_load(void **state)
-{
-    struct fixture f;
-    struct lock_request q = request('a', "one", "s", 20);
-    struct lock_row row = row_of(&q, 41);
-    struct lock_answer a;
-
-    (void)state;
-    begin(&f);
-    row.is_broken = true;
-    assert_int_equal(lock_load(f.t, &row, false, f.now), JUSTALOCK_OK);
-    assert_int_equal(lock_load(f.t, &row, false, f.now),
-                     JUSTALOCK_PROTO); /* twice the same */
-    q = request('a', "two", "s", 20);
-    row = row_of(&q, 41);
-    assert_int_equal(lock_load(f.t, &row, false, f.now),
-                     JUSTALOCK_PROTO); /* a second holder */
-    q = request('a', "one", "t", 20);
-    row = row_of(&q, 40);
-    assert_int_equal(lock_load(f.t, &row, false, f.now),
-                     JUSTALOCK_PROTO); /* another holding's */
-    assert_int_equal(changes(&f), 0);
-    assert_int_equal(lock_counts(f.t).held, 1);
-    assert_int_equal(take(&f, 'a', "one", "s", 9).result, LOCK_CONFLICT);
-    pass_ms(&f, 19999); /* the full lease again */
-    a = take(&f, 'a', "two", "s", 20);
-    assert_int_equal(a.result, LOCK_CONFLICT);
-    assert_string_equal(a.holder, "label of one");
-    pass_ms(&f, 1);
-    a = take(&f, 'a', "two", "s", 20);
-    assert_int_equal(a.result, LOCK_NEW);
-    assert_int_equal(a.token, 42);
-    end(&f);
-}
-
-static void test_writes(void **state)
-{
-    struct fixture f;
-    struct lock_request q;
-
-    (void)state;
-    begin(&f);
-    q = request('a', "one", "s", 10);
-    assert_true(lock_writes(f.t, &q, false, f.now)); /* a new holding */
-    assert_true(lock_writes(f.t, &q, true, f.now));  /* remembered */
-    (void)take(&f, 'a', "one", "s", 10);
-    assert_false(lock_writes(f.t, &q, false, f.now));
-    assert_true(lock_writes(f.t, &q, true, f.now));
-    q.life_s = 11;
-    assert_true(lock_writes(f.t, &q, false, f.now));
-    q = request('a', "one", "t", 10);
-    assert_true(lock_writes(f.t, &q, false, f.now));
-    q = request('a', "two", "s", 10);
-    assert_false(lock_writes(f.t, &q, false, f.now)); /* refused */
-    assert_true(lock_writes(f.t, &q, false, f.now + 10000));
-    (void)give(&f, 'a', "one", "s");
-    q = request('a', "one", "s", 10);
-    assert_false(lock_writes(f.t, &q, false, f.now)); /* it was given back */
-    end(&f);
-}
-
-static void test_carry_over(void **state)
-{
-    struct fixture f, g;
-    struct lock_request q = request('a', "one", "s", 20);
-    struct lock_row row = row_of(&q, 1);
-
-    (void)state;
-    begin(&f);
-    begin(&g);
-    (void)take(&f, 'a', "one", "s", 20);
-    pass_ms(&f, 15000);
-    (void)take(&f, 'b', "two", "s", 20); /* was not written */
-    g.now = f.now;
-    assert_int_equal(lock_load(g.t, &row, false, g.now), JUSTALOCK_OK);
-    lock_carry_over(g.t, f.t);
-    assert_int_equal(lock_counts(g.t).grants, 2);
-    assert_false(is_held(&g, 'b'));
-    pass_ms(&g, 4999);
-    assert_true(is_held(&g, 'a'));
-    pass_ms(&g, 1);
-    assert_false(is_held(&g, 'a'));
-    assert_int_equal(lock_counts(g.t).held, 0);
-    end(&f);
-    end(&g);
-}
-
 static void test_view(void **state)
 {
     struct fixture f;
@@ -377,9 +275,6 @@ int main(void)
         cmocka_unit_test(test_give),
         cmocka_unit_test(test_tokens_grow),
         cmocka_unit_test(test_break),
-        cmocka_unit_test(test_load),
-        cmocka_unit_test(test_writes),
-        cmocka_unit_test(test_carry_over),
         cmocka_unit_test(test_view),
         cmocka_unit_test(test_many_locks),
         cmocka_unit_test(test_most_shares),

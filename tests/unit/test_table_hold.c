@@ -325,81 +325,6 @@ static void test_view(void **state)
     end(&f);
 }
 
-static void load_row(struct fixture *f, const char *client, unsigned slot,
-                     unsigned slots, enum justalock_status expected)
-{
-    struct lock_row row = {.life_s = 10, .token = 40 + slot};
-    struct lock_request q = request('a', client, "s", 10);
-
-    row.id = q.id;
-    row.client_len = q.client_len;
-    memcpy(row.client, q.client, q.client_len);
-    memcpy(row.share, q.share, sizeof(row.share));
-    row.slot = slot;
-    row.slots = slots;
-    assert_int_equal(lock_load(f->t, &row, false, f->now), expected);
-}
-
-static void test_load(void **state)
-{
-    struct fixture f;
-
-    (void)state;
-    begin(&f);
-    load_row(&f, "two", 2, 3, JUSTALOCK_OK);
-    load_row(&f, "one", 0, 3, JUSTALOCK_OK);
-    load_row(&f, "one", 0, 3, JUSTALOCK_PROTO); /* twice the same */
-    load_row(&f, "one", 1, 3, JUSTALOCK_PROTO); /* one in two */
-    load_row(&f, "new", 0, 3, JUSTALOCK_PROTO); /* two in one */
-    load_row(&f, "new", 3, 3, JUSTALOCK_PROTO);
-    load_row(&f, "new", 3, LOCK_SLOTS_MAX + 1, JUSTALOCK_PROTO);
-    load_row(&f, "new", 1, 2, JUSTALOCK_PROTO); /* it would not be in */
-    load_row(&f, "new", 0, 0, JUSTALOCK_PROTO);
-    assert_int_equal(lock_counts(f.t).held, 2);
-    assert_int_equal(take_of(&f, "two", "s", 3).slot, 2);
-    assert_int_equal(slot_of(&f, "new", 4), 1);
-    assert_int_equal(slot_of(&f, "more", 4), -1);
-    end(&f);
-}
-
-/* After a failed commit leases go on as they were, slot by slot. */
-static void test_carry_over(void **state)
-{
-    struct fixture f, g;
-
-    (void)state;
-    begin(&f);
-    begin(&g);
-    g.now = f.now;
-    (void)slot_of(&f, "one", 2);
-    f.now += 4000;
-    (void)slot_of(&f, "two", 2);
-    g.now = f.now;
-    load_row(&g, "one", 0, 2, JUSTALOCK_OK);
-    load_row(&g, "two", 1, 2, JUSTALOCK_OK);
-    lock_carry_over(g.t, f.t); /* other tokens: nothing in common */
-    pass_ms(&g, 9999);
-    assert_int_equal(lock_counts(g.t).held, 2);
-    end(&g);
-    end(&f);
-}
-
-static void test_writes(void **state)
-{
-    struct fixture f;
-    struct lock_request q = request('a', "new", "s", 10);
-
-    (void)state;
-    begin(&f);
-    (void)slot_of(&f, "one", 2);
-    assert_false(lock_writes(f.t, &q, false, f.now)); /* refused */
-    q.slots = 2;
-    assert_true(lock_writes(f.t, &q, false, f.now));
-    (void)slot_of(&f, "two", 2);
-    assert_false(lock_writes(f.t, &q, false, f.now));
-    end(&f);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,9 +339,6 @@ int main(void)
         cmocka_unit_test(test_first_leaves),
         cmocka_unit_test(test_break),
         cmocka_unit_test(test_view),
-        cmocka_unit_test(test_load),
-        cmocka_unit_test(test_carry_over),
-        cmocka_unit_test(test_writes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
