@@ -24,8 +24,9 @@ _Noreturn static void run(const char *const argv[], int out)
     _exit(127);
 }
 
-/* false: too late, or more than fits. */
-static bool collect(int fd, struct clock_time by, struct buf *b)
+static enum justalock_status collect(int fd, const char *name,
+                                     struct clock_time by, struct buf *b,
+                                     struct justalock_error *err)
 {
     char part[4096];
 
@@ -35,23 +36,29 @@ static bool collect(int fd, struct clock_time by, struct buf *b)
         ssize_t n;
 
         if (left <= 0)
-            return false;
+            return error_set(err, JUSTALOCK_NET, "%s does not end in time",
+                             name);
         if (poll(&p, 1, (int)(left < 1000 ? left : 1000)) <= 0)
             continue;
         n = read(fd, part, sizeof(part));
         if (n == 0)
-            return !b->failed;
+            return JUSTALOCK_OK;
+        if (n < 0 && errno != EINTR)
+            return error_sys(err, errno, "%s", name);
         if (n > 0)
             buf_add(b, part, (size_t)n);
-        else if (errno != EINTR)
-            return false;
+        if (b->failed && b->len + (size_t)n <= b->max)
+            return error_nomem(err);
+        if (b->failed)
+            return error_set(err, JUSTALOCK_SYS,
+                             "%s prints more than %zu bytes", name, b->max);
     }
 }
 
 enum justalock_status capture(const char *const argv[], int64_t limit_ms,
                               struct buf *b, struct justalock_error *err)
 {
-    bool is_whole;
+    enum justalock_status st;
     int fds[2], status = 0;
     pid_t pid;
 
@@ -68,15 +75,14 @@ enum justalock_status capture(const char *const argv[], int64_t limit_ms,
     if (pid == 0)
         run(argv, fds[1]);
     (void)close(fds[1]);
-    is_whole = collect(fds[0], clock_add(clock_now(), limit_ms), b);
+    st = collect(fds[0], argv[0], clock_add(clock_now(), limit_ms), b, err);
     (void)close(fds[0]);
-    if (!is_whole)
+    if (st != JUSTALOCK_OK)
         (void)kill(pid, SIGKILL); /* our child, not reaped */
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
-    if (!is_whole)
-        return error_set(err, JUSTALOCK_NET, "%s does not end in time",
-                         argv[0]);
+    if (st != JUSTALOCK_OK)
+        return st;
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return error_set(err, JUSTALOCK_SYS, "%s cannot be run, or fails",
                          argv[0]);

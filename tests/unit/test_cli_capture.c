@@ -32,7 +32,8 @@ static void up_to_the_limit(void **state)
     assert_ok(shell("printf abcd; echo no >&2", 20000, &b, &err), err);
     assert_string_equal(b.data, "abcd");
     buf_reset(&b);
-    assert_int_equal(shell("printf abcde", 20000, &b, &err), JUSTALOCK_NET);
+    assert_int_equal(shell("printf abcde", 20000, &b, &err), JUSTALOCK_SYS);
+    assert_string_equal(err.text, "sh prints more than 4 bytes");
     buf_done(&b);
 }
 
