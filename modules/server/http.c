@@ -356,11 +356,9 @@ enum justalock_status server_new(const struct server_options *o,
     s->epoll_fd = s->signal_fd = -1;
     s->options = o;
     s->limits = o->limits;
-    st = limits_finish(&s->limits, LIMITS_MAX, err);
     s->conns.all_max = s->limits.all[LIMIT_CONNECTIONS];
     s->conns.each_max = s->limits.each[LIMIT_CONNECTIONS];
-    if (st == JUSTALOCK_OK)
-        st = start_tls(s, err);
+    st = start_tls(s, err);
     if (st == JUSTALOCK_OK)
         st = start_state(s, o->state, err);
     if (st == JUSTALOCK_OK)

@@ -20,7 +20,7 @@ struct server_options {
     struct etcd_files etcd;
     struct tls_files tls; /* cert NULL: no TLS */
     const char *access;   /* who may do what over TLS; with TLS: not NULL */
-    struct server_limits limits; /* 0: the usual */
+    struct server_limits limits; /* after limits_finish */
 };
 
 /* Opens the state, loads it, takes over the listening sockets. Borrows o. */

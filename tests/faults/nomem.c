@@ -87,10 +87,13 @@ static int child(long n, long times)
 {
     struct server_options options = {.state = folder};
     long before = fail_alloc_live();
+    struct justalock_error err;
     bool hit;
     int rc;
 
     (void)signal(SIGUSR1, on_memory);
+    if (limits_finish(&options.limits, LIMITS_MAX, &err) != JUSTALOCK_OK)
+        return END_NOT_STARTED;
     fail_alloc_at(n, times);
     rc = serve(&options);
     hit = fail_alloc_off();

@@ -111,7 +111,9 @@ enum justalock_status rig_new(struct rig *r, const char *folder,
     (void)sigaddset(&set, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
-    st = listen_open(address, false, &l, bound, sizeof(bound), err);
+    st = limits_finish(&r->options.limits, LIMITS_MAX, err);
+    if (st == JUSTALOCK_OK)
+        st = listen_open(address, false, &l, bound, sizeof(bound), err);
     if (st != JUSTALOCK_OK)
         return st;
     l.is_tls = r->options.tls.cert != NULL;
