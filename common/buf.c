@@ -221,6 +221,14 @@ uint8_t get_u8(struct reader *r)
     return (uint8_t)get_le(r, 1);
 }
 
+bool get_flag(struct reader *r)
+{
+    uint8_t v = get_u8(r);
+
+    r->failed |= v > 1;
+    return v == 1;
+}
+
 uint16_t get_u16(struct reader *r)
 {
     return (uint16_t)get_le(r, 2);

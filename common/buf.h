@@ -50,6 +50,7 @@ struct reader {
 
 void reader_init(struct reader *r, const void *data, size_t len);
 uint8_t get_u8(struct reader *r);
+bool get_flag(struct reader *r); /* 0 or 1, or failed */
 uint16_t get_u16(struct reader *r);
 uint32_t get_u32(struct reader *r);
 uint64_t get_u64(struct reader *r);

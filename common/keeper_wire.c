@@ -27,16 +27,7 @@ static struct clock_time get_time(struct reader *r)
     return t;
 }
 
-static bool get_flag(struct reader *r)
-{
-    uint8_t v = get_u8(r);
-
-    if (v > 1)
-        r->failed = true;
-    return v == 1;
-}
-
-static void put_service(struct buf *b, const struct keeper_service *s)
+void keeper_wire_put_service(struct buf *b, const struct keeper_service *s)
 {
     buf_text(b, s->url);
     buf_text(b, s->ca_file);
@@ -46,7 +37,7 @@ static void put_service(struct buf *b, const struct keeper_service *s)
     buf_text(b, s->proxy);
 }
 
-static void get_service(struct reader *r, struct keeper_service *s)
+void keeper_wire_get_service(struct reader *r, struct keeper_service *s)
 {
     get_text(r, s->url, sizeof(s->url));
     get_text(r, s->ca_file, sizeof(s->ca_file));
@@ -87,7 +78,7 @@ static void get_times(struct reader *r, struct lease_times *t)
     t->attempt_ms = (int64_t)get_u64(r);
 }
 
-static void put_lock(struct buf *b, const struct keeper_lock *l)
+void keeper_wire_put_lock(struct buf *b, const struct keeper_lock *l)
 {
     put_id(b, &l->id);
     buf_bytes(b, l->client, l->client_len);
@@ -97,7 +88,7 @@ static void put_lock(struct buf *b, const struct keeper_lock *l)
     buf_u8(b, l->reusable_client);
 }
 
-static void get_lock(struct reader *r, struct keeper_lock *l)
+void keeper_wire_get_lock(struct reader *r, struct keeper_lock *l)
 {
     get_id(r, &l->id);
     l->client_len = get_bytes(r, l->client, sizeof(l->client));
@@ -242,14 +233,14 @@ static void put_body(struct buf *b, const struct keeper_msg *m)
 {
     switch (m->type) {
     case KW_ACQUIRE:
-        put_service(b, &m->service);
-        put_lock(b, &m->lock);
+        keeper_wire_put_service(b, &m->service);
+        keeper_wire_put_lock(b, &m->lock);
         buf_u64(b, (uint64_t)m->wait_ms);
         put_slots(b, &m->lock);
         return;
     case KW_ADOPT:
-        put_service(b, &m->service);
-        put_lock(b, &m->lock);
+        keeper_wire_put_service(b, &m->service);
+        keeper_wire_put_lock(b, &m->lock);
         put_time(b, m->t0);
         buf_u8(b, m->has_features);
         put_slots(b, &m->lock);
@@ -258,7 +249,7 @@ static void put_body(struct buf *b, const struct keeper_msg *m)
         buf_u64(b, (uint64_t)m->wait_ms);
         return;
     case KW_QUERY:
-        put_service(b, &m->service);
+        keeper_wire_put_service(b, &m->service);
         put_id(b, &m->lock.id);
         buf_u64(b, (uint64_t)m->wait_ms);
         return;
@@ -287,14 +278,14 @@ static void get_body(struct reader *r, struct keeper_msg *m)
 {
     switch (m->type) {
     case KW_ACQUIRE:
-        get_service(r, &m->service);
-        get_lock(r, &m->lock);
+        keeper_wire_get_service(r, &m->service);
+        keeper_wire_get_lock(r, &m->lock);
         m->wait_ms = (int64_t)get_u64(r);
         get_slots(r, &m->lock);
         return;
     case KW_ADOPT:
-        get_service(r, &m->service);
-        get_lock(r, &m->lock);
+        keeper_wire_get_service(r, &m->service);
+        keeper_wire_get_lock(r, &m->lock);
         m->t0 = get_time(r);
         m->has_features = get_flag(r);
         get_slots(r, &m->lock);
@@ -303,7 +294,7 @@ static void get_body(struct reader *r, struct keeper_msg *m)
         m->wait_ms = (int64_t)get_u64(r);
         return;
     case KW_QUERY:
-        get_service(r, &m->service);
+        keeper_wire_get_service(r, &m->service);
         get_id(r, &m->lock.id);
         m->wait_ms = (int64_t)get_u64(r);
         return;

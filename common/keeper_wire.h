@@ -56,6 +56,13 @@ struct keeper_msg {
     struct keeper_view view;
 };
 
+/* The agent's records have these fields, too: what changes here wants another
+ * version of both. */
+void keeper_wire_put_service(struct buf *b, const struct keeper_service *s);
+void keeper_wire_get_service(struct reader *r, struct keeper_service *s);
+void keeper_wire_put_lock(struct buf *b, const struct keeper_lock *l);
+void keeper_wire_get_lock(struct reader *r, struct keeper_lock *l);
+
 /* Fill b (made with KEEPER_WIRE_MAX) with m, the fields of its type only. */
 enum justalock_status keeper_wire_pack(const struct keeper_msg *m,
                                        struct buf *b,

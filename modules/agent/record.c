@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "keeper_wire.h"
+
 #define RECORD_MAGIC   UINT32_C(0x31574c4a) /* "JLW1" */
 #define CHECKSUM_LEN   8
 #define CHECKSUM_BEGIN UINT64_C(0xcbf29ce484222325)
@@ -40,16 +42,6 @@ static void put_job(struct buf *b, const struct wire_job *j)
     buf_text(b, j->name);
 }
 
-static void put_service(struct buf *b, const struct keeper_service *s)
-{
-    buf_text(b, s->url);
-    buf_text(b, s->ca_file);
-    buf_text(b, s->cert_file);
-    buf_text(b, s->key_file);
-    buf_text(b, s->token);
-    buf_text(b, s->proxy);
-}
-
 static void put_facts(struct buf *b, const struct record *r)
 {
     const struct work_facts *f = &r->f;
@@ -77,26 +69,14 @@ static void put_facts(struct buf *b, const struct record *r)
     buf_u8(b, (uint8_t)f->on_end);
     buf_u64(b, (uint64_t)f->grace_ms);
     buf_u64(b, (uint64_t)f->since_s);
-    put_service(b, &r->service);
+    keeper_wire_put_service(b, &r->service);
 }
 
 static void put_held(struct buf *b, const struct held *h)
 {
-    const struct lease_times *t = &h->lock.times;
-
     buf_u8(b, (uint8_t)h->state);
     buf_text(b, h->name);
-    buf_bytes(b, h->lock.id.bytes, sizeof(h->lock.id.bytes));
-    buf_bytes(b, h->lock.client, h->lock.client_len);
-    buf_text(b, h->lock.share);
-    buf_text(b, h->lock.label);
-    buf_u32(b, t->life_s);
-    buf_u64(b, (uint64_t)t->refresh_ms);
-    buf_u64(b, (uint64_t)t->margin_ms);
-    buf_u64(b, (uint64_t)t->grace_ms);
-    buf_u64(b, (uint64_t)t->kill_ms);
-    buf_u64(b, (uint64_t)t->attempt_ms);
-    buf_u8(b, h->lock.reusable_client);
+    keeper_wire_put_lock(b, &h->lock);
     buf_u8(b, h->is_public_id);
     buf_u64(b, (uint64_t)h->t0.boot_ms);
     buf_u64(b, (uint64_t)h->t0.raw_ms);
@@ -152,14 +132,6 @@ enum justalock_status record_pack(const struct record *r, struct buf *b,
 
 /* ---- in ---- */
 
-static bool get_flag(struct reader *r)
-{
-    uint8_t v = get_u8(r);
-
-    r->failed |= v > 1;
-    return v == 1;
-}
-
 /* 0..most */
 static uint8_t get_choice(struct reader *r, uint8_t most)
 {
@@ -174,7 +146,7 @@ static int64_t get_time_ms(struct reader *r)
 {
     int64_t v = (int64_t)get_u64(r);
 
-    r->failed |= v < -2;
+    r->failed |= v < WIRE_WAIT_DEFAULT;
     return v;
 }
 
@@ -191,16 +163,6 @@ static void get_job(struct reader *r, struct wire_job *j)
     get_text(r, j->reservation, sizeof(j->reservation));
     get_text(r, j->account, sizeof(j->account));
     get_text(r, j->name, sizeof(j->name));
-}
-
-static void get_service(struct reader *r, struct keeper_service *s)
-{
-    get_text(r, s->url, sizeof(s->url));
-    get_text(r, s->ca_file, sizeof(s->ca_file));
-    get_text(r, s->cert_file, sizeof(s->cert_file));
-    get_text(r, s->key_file, sizeof(s->key_file));
-    get_text(r, s->token, sizeof(s->token));
-    get_text(r, s->proxy, sizeof(s->proxy));
 }
 
 static void get_facts(struct reader *r, struct record *rec)
@@ -233,30 +195,21 @@ static void get_facts(struct reader *r, struct record *rec)
     f->on_end = (enum config_end)get_choice(r, CONFIG_END_RELEASE);
     f->grace_ms = get_time_ms(r);
     f->since_s = (int64_t)get_u64(r);
-    get_service(r, &rec->service);
+    keeper_wire_get_service(r, &rec->service);
 }
 
 static void get_held(struct reader *r, struct held *h)
 {
-    struct lease_times *t = &h->lock.times;
+    const struct lease_times *t = &h->lock.times;
 
     h->state = (enum held_state)get_choice(r, HELD_OVER);
     get_text(r, h->name, sizeof(h->name));
-    r->failed |= get_bytes(r, h->lock.id.bytes, sizeof(h->lock.id.bytes)) !=
-                 sizeof(h->lock.id.bytes);
-    h->lock.client_len = get_bytes(r, h->lock.client, sizeof(h->lock.client));
-    r->failed |= h->lock.client_len == 0;
-    get_text(r, h->lock.share, sizeof(h->lock.share));
-    get_text(r, h->lock.label, sizeof(h->lock.label));
-    t->life_s = get_u32(r);
+    keeper_wire_get_lock(r, &h->lock);
     r->failed |=
-        t->life_s < JUSTALOCK_LIFE_MIN_S || t->life_s > JUSTALOCK_LIFE_MAX_S;
-    t->refresh_ms = get_time_ms(r);
-    t->margin_ms = get_time_ms(r);
-    t->grace_ms = get_time_ms(r);
-    t->kill_ms = get_time_ms(r);
-    t->attempt_ms = get_time_ms(r);
-    h->lock.reusable_client = get_flag(r);
+        t->life_s < JUSTALOCK_LIFE_MIN_S || t->life_s > JUSTALOCK_LIFE_MAX_S ||
+        t->refresh_ms < WIRE_WAIT_DEFAULT || t->margin_ms < WIRE_WAIT_DEFAULT ||
+        t->grace_ms < WIRE_WAIT_DEFAULT || t->kill_ms < WIRE_WAIT_DEFAULT ||
+        t->attempt_ms < WIRE_WAIT_DEFAULT;
     h->is_public_id = get_flag(r);
     h->t0.boot_ms = get_time_ms(r);
     h->t0.raw_ms = get_time_ms(r);

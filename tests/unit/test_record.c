@@ -134,11 +134,14 @@ static void damaged_is_none(void **state)
 static void out_of_range_is_none(void **state)
 {
     static struct record r, back;
+    struct lease_times *t = &r.helds[1].lock.times;
+    int64_t *const ms[] = {&r.f.wait_ms, &t->refresh_ms, &t->margin_ms,
+                           &t->grace_ms, &t->kill_ms,    &t->attempt_ms};
     struct justalock_error err;
     struct buf b;
 
     (void)state;
-    for (int i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 7 + sizeof(ms) / sizeof(ms[0]); i++) {
         fill(&r);
         switch (i) {
         case 0:
@@ -164,7 +167,7 @@ static void out_of_range_is_none(void **state)
             r.helds[1].lock.slot = JUSTALOCK_SLOTS_MAX;
             break;
         default:
-            r.f.wait_ms = -3;
+            *ms[i - 7] = -3;
             break;
         }
         pack(&r, &b);
