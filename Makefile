@@ -166,7 +166,7 @@ $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $(filter %.o,$^) $(UNIT_LDFLAGS_$*) $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
 
 # Programs whose memory runs out when they say so: tests/lib/fail_alloc.h.
-FAIL_ALLOC := $(addprefix $(B)/tests/unit/test_,access_read config_name config_users etcd file http http_answer keeper_gate keeper_query lock_options lock_thread pages store_etcd store_etcd_rows store_sqlite_open tls transfer_name) $(B)/tests/faults/nomem
+FAIL_ALLOC := $(addprefix $(B)/tests/unit/test_,access_read config_name config_users etcd file http http_answer keeper keeper_gate keeper_many keeper_query lock_options lock_thread pages store_etcd store_etcd_rows store_sqlite_open table_walk tls transfer_name) $(B)/tests/faults/nomem
 $(FAIL_ALLOC): $(call objs,tests/lib/fail_alloc)
 ifneq ($(filter address thread,$(subst $(comma), ,$(SAN))),)
 $(FAIL_ALLOC): LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
@@ -192,15 +192,12 @@ UNIT_LDFLAGS_test_cli_tree := $(FAILING)
 UNIT_LDFLAGS_test_table_load := $(FAILING)
 UNIT_LDFLAGS_test_config := $(FAILING)
 UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
-UNIT_LDFLAGS_test_table_walk := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 UNIT_LDFLAGS_test_clock := -Wl,--wrap=clock_gettime
 UNIT_LDFLAGS_test_watch_rows := -Wl,--wrap=clock_gettime
 UNIT_LDFLAGS_test_run_alone := -Wl,--wrap=clock_gettime
 UNIT_LDFLAGS_test_secret := -Wl,--wrap=write,--wrap=fsync
 UNIT_LDFLAGS_test_store_folder := -Wl,--wrap=open,--wrap=fsync,--wrap=rename,--wrap=unlink,--wrap=flock,--wrap=write
 UNIT_LDFLAGS_test_store_sqlite := -Wl,--wrap=fsync,--wrap=calloc
-UNIT_LDFLAGS_test_keeper := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
-UNIT_LDFLAGS_test_keeper_many := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 UNIT_LDFLAGS_test_keeper_servers := -Wl,--wrap=calloc
 UNIT_LDFLAGS_test_lock := -Wl,--wrap=calloc,--wrap=timerfd_create,--wrap=eventfd,--wrap=pthread_create
 UNIT_LDFLAGS_test_pam_module := -lpam

@@ -3,7 +3,6 @@
  * test_keeper.c - the keeper against a service that does what each test says.
  * Times are real, so the leases here are short.
  */
-#include "alloc_fails.h"
 #include "test.h"
 
 #include <dlfcn.h>
@@ -12,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "../lib/fail_alloc.h"
 #include "../lib/fake_service.h"
 #include "keeper.h"
 
@@ -1389,28 +1389,26 @@ static void test_no_memory(void **state)
     struct keeper_lock lock;
     struct justalock_error err;
     struct keeper *k;
-    unsigned n = 1;
+    bool failed = true;
+    long n;
 
     (void)state;
-    for (;; n++) {
+    fail_alloc_only_ours(true);
+    for (n = 1; failed; n++) {
         enum justalock_status st;
 
-        fail_at = n;
-        failed = false;
+        fail_alloc_at(n, 1);
         st = keeper_new(on_event, NULL, &k, &err);
-        fail_at = 0;
+        failed = fail_alloc_off();
         if (st == JUSTALOCK_OK)
             keeper_free(k);
-        if (!failed)
-            break;
-        assert_int_not_equal(st, JUSTALOCK_OK);
+        assert_int_equal(st != JUSTALOCK_OK, failed);
     }
-    assert_true(n > 3);
+    assert_true(n > 4);
     make_lock(&lock, 60);
-    for (n = 1;; n++) {
+    for (n = 1, failed = true; failed; n++) {
         rig_up(&r, good);
-        fail_at = n;
-        failed = false;
+        fail_alloc_at(n, 1);
         if (keeper_acquire(r.k, 1, &r.service, &lock, -1, &err) ==
             JUSTALOCK_OK) {
             while (r.len == 0 || r.events[r.len - 1].kind != KEEPER_GRANTED) {
@@ -1421,12 +1419,11 @@ static void test_no_memory(void **state)
             assert_int_equal(err.status, JUSTALOCK_NOMEM);
             assert_int_equal(keeper_count(r.k), 0);
         }
-        fail_at = 0;
+        failed = fail_alloc_off();
         rig_down(&r);
-        if (!failed)
-            break;
     }
-    assert_true(n > 5);
+    assert_true(n > 6);
+    fail_alloc_only_ours(false);
 }
 
 int main(void)

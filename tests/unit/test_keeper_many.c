@@ -4,7 +4,6 @@
  * which plays the active one, a standby, a silent one, one of another service
  * or one from before a takeover. Times are real, so the leases are short.
  */
-#include "alloc_fails.h"
 #include "test.h"
 
 #include <netinet/in.h>
@@ -13,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../lib/fail_alloc.h"
 #include "../lib/fake_service.h"
 #include "keeper.h"
 
@@ -677,18 +677,19 @@ static void test_view(void **state)
 static void test_no_memory(void **state)
 {
     struct rig r;
-    unsigned n;
+    bool failed;
+    long n;
 
     (void)state;
-    for (n = 1;; n++) {
+    fail_alloc_only_ours(true);
+    for (n = 1, failed = true; failed; n++) {
         struct keeper_lock l = {.client_len = 1, .times.life_s = 60};
         struct justalock_error err;
 
         rig_up(&r, STANDBY, STANDBY, ACTIVE);
         l.client[0] = 'c';
         l.share[0] = '1';
-        fail_at = n;
-        failed = false;
+        fail_alloc_at(n, 1);
         if (keeper_acquire(r.k, 1, &r.service, &l, -1, &err) == JUSTALOCK_OK) {
             while (r.len == 0 || r.events[r.len - 1].kind != KEEPER_GRANTED) {
                 assert_true(r.len < 3);
@@ -698,31 +699,27 @@ static void test_no_memory(void **state)
             assert_int_equal(err.status, JUSTALOCK_NOMEM);
             assert_int_equal(keeper_count(r.k), 0);
         }
-        fail_at = 0;
+        failed = fail_alloc_off();
         rig_down(&r);
-        if (!failed)
-            break;
     }
-    assert_true(n > 5);
-    for (n = 1;; n++) {
+    assert_true(n > 6);
+    for (n = 1, failed = true; failed; n++) {
         struct lock_id id = {{1}};
         struct justalock_error err;
         enum justalock_status st;
 
         rig_up(&r, STANDBY, STANDBY, ACTIVE);
-        fail_at = n;
-        failed = false;
+        fail_alloc_at(n, 1);
         st = keeper_query(r.k, 1, &r.service, &id, 2000, on_view, &r, &err);
         while (st == JUSTALOCK_OK && !r.viewed)
             (void)keeper_run(r.k, -1, 1000);
-        fail_at = 0;
+        failed = fail_alloc_off();
         if (st == JUSTALOCK_OK && r.view_status == JUSTALOCK_OK)
             assert_true(r.view.held);
         rig_down(&r);
-        if (!failed)
-            break;
     }
-    assert_true(n > 3);
+    assert_true(n > 4);
+    fail_alloc_only_ours(false);
 }
 
 int main(void)

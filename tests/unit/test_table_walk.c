@@ -11,6 +11,7 @@
  */
 #include <stdlib.h>
 
+#include "../lib/fail_alloc.h"
 #include "table_help.h"
 
 #define LOCKS   3
@@ -590,35 +591,6 @@ static void test_walk(void **state)
 
 /* ---- no memory ---- */
 
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-
-static long fail_in = -1; /* this many calls from now; -1: never */
-
-static bool is_to_fail(void)
-{
-    return fail_in >= 0 && fail_in-- == 0;
-}
-
-void *__wrap_malloc(size_t n)
-{
-    return is_to_fail() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return is_to_fail() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    return is_to_fail() ? NULL : __real_realloc(p, n);
-}
-
 /* Whether each was answered, or refused for want of memory. */
 static bool story(struct fixture *f)
 {
@@ -648,7 +620,7 @@ static bool story(struct fixture *f)
 static void test_no_memory(void **state)
 {
     bool ok = false;
-    long n = 0;
+    long n = 1;
 
     (void)state;
     while (!ok) {
@@ -656,12 +628,11 @@ static void test_no_memory(void **state)
 
         memset(&f, 0, sizeof(f));
         f.now = 1000000;
-        fail_in = n++;
+        fail_alloc_at(n++, 1);
         f.t = lock_table_new(on_wake, &f, 0);
-        if (f.t != NULL)
-            ok = story(&f) && fail_in >= 0;
+        ok = f.t != NULL && story(&f);
         /* The poller is watched or not: that is no matter. */
-        fail_in = -1;
+        ok = !fail_alloc_off() && ok;
         if (f.t != NULL) {
             pass_ms(&f, 60000);
             assert_false(is_held(&f, 'a'));
@@ -677,7 +648,7 @@ static void test_no_memory(void **state)
 /* A row that there is no memory for is no damage. */
 static void test_no_memory_to_load(void **state)
 {
-    long n = 0;
+    long n = 1;
     bool ok = false;
 
     (void)state;
@@ -691,7 +662,7 @@ static void test_no_memory_to_load(void **state)
         assert_non_null(f.t);
         memcpy(row.client, "one", 3);
         memcpy(row.share, "s", 2);
-        fail_in = n++;
+        fail_alloc_at(n++, 1);
         for (int tomb = 0; tomb < 2; tomb++) {
             enum justalock_status st = lock_load(f.t, &row, tomb, 1000);
 
@@ -701,8 +672,7 @@ static void test_no_memory_to_load(void **state)
             if (!ok)
                 break;
         }
-        ok = ok && fail_in >= 0;
-        fail_in = -1;
+        ok = !fail_alloc_off() && ok;
         lock_table_free(f.t);
     }
     assert_in_range(n, 3, 40);
