@@ -273,9 +273,9 @@ check:
 
 # Test programs that are not unit tests: helpers of the shell tests.
 PROGRAMS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/agent/*.c tests/cli/*.c tests/faults/*.c tests/server/*.c tests/slurm/*.c tests/lib/bin_*.c))
-SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/faults/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh) tests/clang.sh tests/docs.sh tests/install.sh tests/sanitizers.sh tests/model.sh tests/fuzz.sh tests/mutants.sh tests/packages/debian.sh tests/packages/floor.sh tests/packages/rpm.sh tests/packages/selinux.sh)
+SHELL_TESTS := $(sort $(wildcard tests/server/*.sh tests/cli/*.sh tests/faults/*.sh tests/agent/*.sh tests/slurm/*.sh tests/pam/*.sh tests/cluster/*.sh tests/examples/*.sh tests/sanitizers/*.sh) tests/clang.sh tests/docs.sh tests/install.sh tests/model.sh tests/fuzz.sh tests/mutants.sh tests/packages/debian.sh tests/packages/floor.sh tests/packages/rpm.sh tests/packages/selinux.sh)
 # They begin first, so that none is waited for alone at the end.
-LONG_TESTS := tests/sanitizers.sh tests/fuzz.sh tests/model.sh tests/mutants.sh $(wildcard tests/cluster/*.sh tests/slurm/faults*.sh tests/slurm/crash.sh tests/faults/crash.sh tests/faults/steps.sh tests/faults/ha.sh tests/pam/programs.sh)
+LONG_TESTS := $(addprefix tests/,sanitizers/unit.sh sanitizers/threads.sh fuzz.sh model.sh mutants.sh sanitizers/programs.sh) $(wildcard tests/cluster/*.sh tests/slurm/faults*.sh tests/slurm/crash.sh tests/faults/crash.sh tests/faults/steps.sh tests/faults/ha.sh tests/pam/programs.sh)
 EXAMPLES := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/examples/*.c))
 .PHONY: programs check-run check-style check-asan
 programs: $(PROGRAMS) $(EXAMPLES)
@@ -295,10 +295,10 @@ check-cluster:
 	packaging/deps test
 	$(MAKE) all programs $(B)/deb/done
 	B=$(B) NODES=must tests/lib/run-tests $(wildcard tests/cluster/*.sh)
-# More than tests/sanitizers.sh, which is part of the check, runs of it.
+# More than the check runs of tests/sanitizers/programs.sh.
 check-asan: all
-	SANITIZE="$(addprefix $(B)/asan/tests/unit/,$(notdir $(UNIT))) $(filter-out tests/sanitizers.sh tests/clang.sh tests/docs.sh tests/fuzz.sh tests/install.sh tests/model.sh tests/mutants.sh tests/packages/% tests/pam/module.sh tests/pam/systemd.sh tests/slurm/alone.sh tests/slurm/plugin.sh tests/slurm/stuck.sh tests/slurm/healthcheck.sh tests/cluster/%,$(SHELL_TESTS))" \
-	    tests/lib/run-tests tests/sanitizers.sh
+	SANITIZE="$(filter-out tests/sanitizers/% tests/clang.sh tests/docs.sh tests/fuzz.sh tests/install.sh tests/model.sh tests/mutants.sh tests/packages/% tests/pam/module.sh tests/pam/systemd.sh tests/slurm/alone.sh tests/slurm/plugin.sh tests/slurm/stuck.sh tests/slurm/healthcheck.sh tests/cluster/%,$(SHELL_TESTS))" \
+	    tests/lib/run-tests $(wildcard tests/sanitizers/*.sh)
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
 
