@@ -235,16 +235,19 @@ static enum justalock_status stuck(struct justalock_error *err)
     return error_set(err, JUSTALOCK_NET, "the keeper thread does not answer");
 }
 
-/* With library.mutex held. */
-static enum justalock_status wait_acquired(struct justalock *lock,
-                                           struct holding *h,
-                                           struct outcome *out,
-                                           struct clock_time until,
-                                           struct justalock_error *err)
+/* With library.mutex held and never let go since *place of h was filled; what
+ * it points to is the caller's, h is gone when that is done. */
+static enum justalock_status wait_done(struct holding *h,
+                                       struct outcome **place,
+                                       struct clock_time until,
+                                       struct justalock_error *err)
 {
+    struct justalock *lock = h->lock;
+    struct outcome *out = *place;
+
     while (!out->done) {
         if (clock_left_ms(until, clock_now()) <= 0) {
-            h->acquirer = NULL; /* our frame ends here */
+            *place = NULL; /* our caller's frame ends here */
             library_drop(h);
             lock->holding = NULL;
             lock_set(lock, LOCK_IDLE);
@@ -277,7 +280,7 @@ enum justalock_status justalock_acquire(struct justalock *lock,
     pthread_mutex_lock(&library.mutex);
     st = begin(lock, h, &out, err);
     if (st == JUSTALOCK_OK)
-        st = wait_acquired(lock, h, &out, until, err);
+        st = wait_done(h, &h->acquirer, until, err);
     else
         free_unasked(h);
     pthread_mutex_unlock(&library.mutex);
@@ -304,19 +307,7 @@ static enum justalock_status give_back(struct justalock *lock,
     h->releaser = &out;
     lock_set(lock, LOCK_RELEASING);
     library_queue(h);
-    while (!out.done) {
-        if (clock_left_ms(until, clock_now()) <= 0) {
-            h->releaser = NULL; /* our frame ends here */
-            library_drop(h);
-            lock->holding = NULL;
-            lock_set(lock, LOCK_IDLE);
-            return stuck(err);
-        }
-        lock_pause(lock, until);
-    }
-    if (out.error.status != JUSTALOCK_OK && err)
-        *err = out.error;
-    return out.error.status;
+    return wait_done(h, &h->releaser, until, err);
 }
 
 /* With library.mutex held. */
