@@ -14,6 +14,7 @@
 
 #include "alone.h"
 #include "child.h"
+#include "proc.h"
 #include "talk.h"
 #include "tree.h"
 
@@ -76,7 +77,7 @@ static void end_helpers(struct front *f)
     if (!f->is_alone)
         (void)kill(f->back, SIGKILL); /* our child, not reaped */
     if (h->pidfd >= 0)
-        (void)tree_pidfd_signal(h->pidfd, SIGKILL);
+        (void)proc_pidfd_signal(h->pidfd, SIGKILL);
 }
 
 static bool is_back_stopped(const struct front *f)

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tree.h"
+#include "proc.h"
 
 #define HANDLE         1
 #define KEEPER_USER    "justalock"
@@ -57,7 +57,7 @@ enum justalock_status hold_start(struct hold *h, struct justalock_error *err)
         h->pid = 0;
         return st;
     }
-    h->pidfd = tree_pidfd(h->pid);
+    h->pidfd = proc_pidfd_open(h->pid);
     if (h->pidfd >= 0)
         (void)fcntl(h->pidfd, F_SETFD, FD_CLOEXEC); /* it is set already */
     return JUSTALOCK_OK;
@@ -136,7 +136,7 @@ static void drop_keeper(struct hold *h)
     int64_t pause = (int64_t)AGAIN_MS << (h->deaths < 5 ? h->deaths : 5);
 
     if (h->pidfd >= 0)
-        (void)tree_pidfd_signal(h->pidfd, SIGKILL); /* it may be gone */
+        (void)proc_pidfd_signal(h->pidfd, SIGKILL); /* it may be gone */
     else if (h->is_our_child && h->pid > 0)
         (void)kill(h->pid, SIGKILL);
     hold_close(h);

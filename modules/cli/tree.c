@@ -8,110 +8,32 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "parse.h"
-
-#ifndef SYS_pidfd_send_signal
-#define SYS_pidfd_send_signal 424
-#endif
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
-#endif
-
-struct proc {
-    pid_t pid;
-    pid_t parent;
-    bool is_alive;
-};
+#include "proc.h"
 
 struct procs {
-    struct proc *v; /* by pid, as /proc lists them; sorted to be sure */
+    struct proc_stat *v; /* by pid, as /proc lists them; sorted to be sure */
     size_t len;
     size_t cap;
 };
 
-int tree_pidfd(pid_t pid)
-{
-    return (int)syscall(SYS_pidfd_open, pid, 0);
-}
-
-int tree_pidfd_signal(int pidfd, int signo)
-{
-    return (int)syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0);
-}
-
-/* Field `want` (counted after the state, which is 0) of what follows the
- * name in /proc/PID/stat. The name may hold spaces and brackets. */
-static bool stat_field(const char *rest, unsigned want, uint64_t *ret_value)
-{
-    char number[24];
-    size_t n;
-
-    for (; want > 0; want--) {
-        rest = strchr(rest, ' ');
-        if (rest == NULL)
-            return false;
-        rest++;
-    }
-    n = strspn(rest, "0123456789");
-    if (n == 0 || n >= sizeof(number))
-        return false;
-    memcpy(number, rest, n);
-    number[n] = '\0';
-    return parse_u64(number, 0, UINT64_MAX, "stat", ret_value, NULL) ==
-           JUSTALOCK_OK;
-}
-
-/* proc(5): PID (NAME) STATE PPID ... the 20th field is the thread count. */
-static char read_stat(pid_t pid, struct proc *ret_proc)
-{
-    char path[32];
-    char text[512];
-    uint64_t parent, threads;
-    const char *rest;
-    ssize_t n;
-    int fd;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    n = read(fd, text, sizeof(text) - 1);
-    (void)close(fd); /* only read from */
-    if (n <= 0)
-        return 0;
-    text[n] = '\0';
-    rest = strrchr(text, ')');
-    if (rest == NULL || rest[1] != ' ' || !stat_field(rest + 2, 1, &parent) ||
-        !stat_field(rest + 2, 17, &threads))
-        return 0;
-    ret_proc->pid = pid;
-    ret_proc->parent = (pid_t)parent;
-    /* A zombie whose other threads still run is not dead. */
-    ret_proc->is_alive = rest[2] != 'X' && (rest[2] != 'Z' || threads > 1);
-    return rest[2];
-}
-
 char tree_state(pid_t pid)
 {
-    struct proc p;
+    struct proc_stat p;
 
-    return read_stat(pid, &p);
+    return proc_stat_read(pid, &p) ? p.state : 0;
 }
 
-static bool procs_add(struct procs *p, const struct proc *one)
+static bool procs_add(struct procs *p, const struct proc_stat *one)
 {
     if (p->len == p->cap) {
         size_t cap = p->cap == 0 ? 1024 : p->cap * 2;
-        struct proc *v = realloc(p->v, cap * sizeof(*v));
+        struct proc_stat *v = realloc(p->v, cap * sizeof(*v));
 
         if (v == NULL)
             return false;
@@ -124,8 +46,8 @@ static bool procs_add(struct procs *p, const struct proc *one)
 
 static int by_pid(const void *a, const void *b)
 {
-    const struct proc *x = a;
-    const struct proc *y = b;
+    const struct proc_stat *x = a;
+    const struct proc_stat *y = b;
 
     return (x->pid > y->pid) - (x->pid < y->pid);
 }
@@ -134,7 +56,7 @@ static bool procs_read(struct procs *p)
 {
     DIR *dir = opendir("/proc");
     struct dirent *e;
-    struct proc one;
+    struct proc_stat one;
     uint64_t pid;
     bool ok = dir != NULL;
 
@@ -142,7 +64,7 @@ static bool procs_read(struct procs *p)
         if (parse_u64(e->d_name, 1, INT32_MAX, "pid", &pid, NULL) !=
             JUSTALOCK_OK)
             continue;
-        if (read_stat((pid_t)pid, &one) != 0)
+        if (proc_stat_read((pid_t)pid, &one))
             ok = procs_add(p, &one);
     }
     if (dir != NULL)
@@ -152,16 +74,17 @@ static bool procs_read(struct procs *p)
     return ok;
 }
 
-static const struct proc *procs_find(const struct procs *p, pid_t pid)
+static const struct proc_stat *procs_find(const struct procs *p, pid_t pid)
 {
-    struct proc key = {.pid = pid};
+    struct proc_stat key = {.pid = pid};
 
     return p->len == 0 ? NULL
                        : bsearch(&key, p->v, p->len, sizeof(*p->v), by_pid);
 }
 
 /* Parents may change while we read, so the walk is bounded. */
-static bool is_below(const struct procs *p, const struct proc *one, pid_t root)
+static bool is_below(const struct procs *p, const struct proc_stat *one,
+                     pid_t root)
 {
     size_t steps = 0;
 
@@ -185,16 +108,16 @@ static bool is_spared(pid_t pid, const pid_t *spare, size_t len)
  * The pidfd first, then a second look: if pid and parent are what we saw, the
  * descriptor is of a process of the tree, even if the pid was reused.
  */
-static void signal_one(const struct proc *seen, int signo)
+static void signal_one(const struct proc_stat *seen, int signo)
 {
-    struct proc now;
-    int fd = tree_pidfd(seen->pid);
+    struct proc_stat now;
+    int fd = proc_pidfd_open(seen->pid);
 
     if (fd < 0 && errno != ENOSYS)
         return;
-    if (read_stat(seen->pid, &now) != 0 && now.parent == seen->parent) {
+    if (proc_stat_read(seen->pid, &now) && now.parent == seen->parent) {
         if (fd >= 0)
-            (void)tree_pidfd_signal(fd, signo); /* gone is as good */
+            (void)proc_pidfd_signal(fd, signo); /* gone is as good */
         else
             (void)kill(seen->pid, signo);
     }

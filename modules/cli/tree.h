@@ -19,8 +19,4 @@ int tree_signal(pid_t root, const pid_t *spare, size_t spare_len, int signo);
 /* The state letter of a process in /proc; 0: there is none. */
 char tree_state(pid_t pid);
 
-/* pidfd_open and pidfd_send_signal; -1 with errno. */
-int tree_pidfd(pid_t pid);
-int tree_pidfd_signal(int pidfd, int signo);
-
 #endif

@@ -4,8 +4,8 @@
  * allocating; a process named so that a reused pid is not taken for it; and
  * signals that reach that process only.
  */
-#ifndef AGENT_PROC_H
-#define AGENT_PROC_H
+#ifndef COMMON_PROC_H
+#define COMMON_PROC_H
 
 #include <stdbool.h>
 #include <stddef.h>
