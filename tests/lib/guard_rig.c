@@ -100,12 +100,13 @@ int rig_guard_up(void **state)
     assert_int_equal(mkdir(rig.state, 0700), 0);
     write_text(in_scratch("secret"),
                "0123456789abcdef0123456789abcdef0123456789abcdef", 0600);
-    rig.o = (struct agent_options){.config = rig.config,
-                                   .socket = rig.path,
-                                   .state = rig.state,
-                                   .keeper_user = "nobody",
-                                   .nudge_fd = eventfd(0, EFD_NONBLOCK),
-                                   .news_fd = eventfd(0, EFD_NONBLOCK)};
+    rig.o = (struct agent_options){
+        .config = rig.config,
+        .socket = rig.path,
+        .state = rig.state,
+        .keeper_user = "nobody",
+        .nudge_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
+        .news_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     rig.o.listen_fd = listen_at(rig.path, 0666);
     rig.keeper_listener = listen_at(in_scratch("state/keeper.sock"), 0600);
     g->o = &rig.o;
