@@ -433,4 +433,4 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
-.SECONDARY:
+.PRECIOUS: %.o
