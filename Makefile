@@ -191,6 +191,8 @@ UNIT_LDFLAGS_test_watch_children := $(FAILING)
 UNIT_LDFLAGS_test_cli_tree := $(FAILING)
 UNIT_LDFLAGS_test_table_load := $(FAILING)
 UNIT_LDFLAGS_test_config := $(FAILING)
+UNIT_LDFLAGS_test_config_value := $(FAILING)
+UNIT_LDFLAGS_test_config_show := $(FAILING)
 UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
 UNIT_LDFLAGS_test_clock := -Wl,--wrap=clock_gettime
 UNIT_LDFLAGS_test_watch_rows := -Wl,--wrap=clock_gettime
