@@ -132,15 +132,24 @@ static bool is_loopback4(const char *host, size_t len)
     return strncmp(host, "127.", 4) == 0;
 }
 
+static bool is_this_host(const char *url)
+{
+    const char *host = "";
+    size_t len = url_host(url, &host);
+
+    return len == 0 || is_loopback4(host, len) ||
+           (len == 5 && strncmp(host, "[::1]", 5) == 0) ||
+           (len == 9 && strncasecmp(host, "localhost", 9) == 0);
+}
+
 static bool is_near(const char *url)
 {
     const char *host = "";
     size_t len = url_host(url, &host);
 
-    if (len > 0 && host[0] == '[') /* no dot is in most of these */
-        return len == 5 && strncmp(host, "[::1]", 5) == 0;
-    return len == 0 || memchr(host, '.', len) == NULL ||
-           is_loopback4(host, len);
+    /* No dot is in most addresses of version 6. */
+    return is_this_host(url) ||
+           (host[0] != '[' && memchr(host, '.', len) == NULL);
 }
 
 /* ---- several ---- */
@@ -235,7 +244,7 @@ bool urls_is_clear(const char *urls)
     char url[URLS_LEN + 1];
 
     while (urls_next(&urls, url))
-        if (is_http(url) && !is_near(url))
+        if (is_http(url) && !is_this_host(url))
             return true;
     return false;
 }

@@ -37,7 +37,7 @@ enum justalock_status urls_check(const char *urls, struct justalock_error *err)
 bool urls_has_public(const char *urls);
 /* All of them are this machine, or names without a domain. */
 bool urls_is_near(const char *urls);
-/* Over http:, one of them is beyond that: what is sent can be read. */
+/* Over http:, one of them is another machine: what is sent can be read. */
 bool urls_is_clear(const char *urls);
 /* Some are unix:, some are not. */
 bool urls_is_mixed(const char *urls);

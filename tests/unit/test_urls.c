@@ -101,8 +101,12 @@ static void test_kinds(void **state)
     assert_false(urls_has_public("https://notjustalock.dev"));
     assert_true(urls_is_near("http://head,unix:/s,http://127.0.0.1:1"));
     assert_false(urls_is_near("http://head,http://b.example.org"));
-    assert_false(urls_is_clear("http://head,https://b.example.org"));
-    assert_true(urls_is_clear("http://head,http://b.example.org"));
+    /* A name without a domain is a machine of one's own, but another one. */
+    assert_true(urls_is_clear("http://head"));
+    assert_true(urls_is_clear("http://localhost,http://b.example.org"));
+    assert_false(urls_is_clear("http://LocalHost:80/,http://127.0.0.9"));
+    assert_false(urls_is_clear("https://b.example.org,unix:/s"));
+    assert_true(urls_is_clear("http://localhost2"));
     assert_true(urls_is_near("http://[::1]:8080"));
     assert_false(urls_is_near("http://[2001:db8::1]:8080"));
     assert_false(urls_is_near("http://127.example.org"));
