@@ -28,12 +28,17 @@ static void new_line(struct shower *s)
         (void)fprintf(s->out, "\n%*s", (int)s->depth * 4, "");
 }
 
+/* A file's name may hold what would end the comment. */
 static void comment(struct shower *s, const char *text)
 {
+    char clean[600];
+
     if (s->json)
         return;
     new_line(s);
-    (void)fprintf(s->out, "// %s", text);
+    (void)snprintf(clean, sizeof(clean), "%s", text);
+    parse_mask_unclean(clean);
+    (void)fprintf(s->out, "// %s", clean);
 }
 
 static void string(struct shower *s, const char *text)
@@ -239,9 +244,9 @@ static void show_members(struct shower *s, const struct config_key *keys,
 
 static void show_place(struct shower *s, const struct config_place *place)
 {
-    char text[400];
+    char text[500];
 
-    (void)snprintf(text, sizeof(text), "%s:%u",
+    (void)snprintf(text, sizeof(text), "%.450s:%u",
                    place->file == NULL ? "built in" : place->file, place->line);
     comment(s, text);
 }
@@ -331,8 +336,13 @@ void config_show(const struct config *c, FILE *out, bool json)
 
     if (!json && c->files[0] == NULL)
         (void)fputs("// no file: all is built in\n", out);
-    for (size_t i = 0; !json && c->files[i] != NULL; i++)
-        (void)fprintf(out, "// read: %s\n", c->files[i]);
+    for (size_t i = 0; !json && c->files[i] != NULL; i++) {
+        char text[4200];
+
+        (void)snprintf(text, sizeof(text), "read: %s", c->files[i]);
+        parse_mask_unclean(text);
+        (void)fprintf(out, "// %s\n", text);
+    }
     open_bracket(&s, '{');
     show_members(&s, config_top_keys, c);
     close_bracket(&s, '}');
