@@ -234,8 +234,8 @@ bool proc_key_signal(proc_key key, int signo)
     int fd = proc_key_open(key);
     bool sent;
 
-    if (fd < 0)
-        return errno == ENOSYS && proc_key_is_alive(key) &&
+    if (fd < 0) /* an old kernel, a filter, no descriptor left */
+        return errno != ESRCH && proc_key_is_alive(key) &&
                kill(proc_key_pid(key), signo) == 0;
     sent = proc_pidfd_signal(fd, signo) == 0;
     (void)close(fd);

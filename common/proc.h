@@ -35,7 +35,7 @@ uint64_t proc_key_start(proc_key key); /* ticks since boot */
 bool proc_key_is_alive(proc_key key);
 /* A pidfd of that very process, CLOEXEC; -1 with errno. */
 int proc_key_open(proc_key key);
-/* false: it was gone already. */
+/* false: it was gone already, or may not be signalled. */
 bool proc_key_signal(proc_key key, int signo);
 
 int proc_pidfd_open(pid_t pid);

@@ -110,7 +110,7 @@ static void take_member(struct pass *p, pid_t pid)
         return;
     fd = proc_pidfd_open(pid);
     if (fd < 0) {
-        if (errno == ENOSYS && is_member(p->who, pid))
+        if (errno != ESRCH && is_member(p->who, pid))
             (void)kill(pid, p->signo);
         return;
     }
@@ -334,7 +334,7 @@ static bool take_process(void *arg, int dir, const char *name)
     /* The second look is at what the descriptor is of. */
     if (fd >= 0 && is_of_tree(p->who, pid))
         (void)proc_pidfd_signal(fd, p->signo);
-    else if (fd < 0 && errno == ENOSYS)
+    else if (fd < 0 && errno != ESRCH && is_of_tree(p->who, pid))
         (void)kill(pid, p->signo);
     if (fd >= 0)
         (void)close(fd);
