@@ -242,6 +242,39 @@ bool proc_key_signal(proc_key key, int signo)
     return sent;
 }
 
+/* The lines of cgroup v1 come before it, each as long as a path can be. */
+void proc_cgroup_path(pid_t pid, char *ret_path, size_t size)
+{
+    static const char mark[] = "0::";
+    char data[1024];
+    size_t at = 0, len = 0; /* in the line, in the path */
+    bool is_it = true, is_done = false;
+    ssize_t n;
+    int fd;
+
+    ret_path[0] = '\0';
+    (void)snprintf(data, sizeof(data), "/proc/%d/cgroup", (int)pid);
+    fd = open(data, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    while (!is_done && (n = read(fd, data, sizeof(data))) > 0)
+        for (ssize_t i = 0; i < n && !is_done; i++) {
+            if (data[i] == '\n') {
+                is_done = is_it && at >= sizeof(mark) - 1;
+                is_it = true;
+                at = 0;
+                continue;
+            }
+            if (at < sizeof(mark) - 1)
+                is_it = is_it && data[i] == mark[at];
+            else if (is_it && len < size)
+                ret_path[len++] = data[i];
+            at++;
+        }
+    (void)close(fd); /* only read from */
+    ret_path[is_done && len < size ? len : 0] = '\0';
+}
+
 uint64_t proc_ticks_now(void)
 {
     struct timespec ts;

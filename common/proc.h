@@ -41,6 +41,12 @@ bool proc_key_signal(proc_key key, int signo);
 int proc_pidfd_open(pid_t pid);
 int proc_pidfd_signal(int fd, int signo);
 
+/*
+ * Where the process is in cgroup v2, "/" for its root; "" where that cannot be
+ * told, or is longer than size - 1 bytes.
+ */
+void proc_cgroup_path(pid_t pid, char *ret_path, size_t size);
+
 /* Now, in the unit of proc_stat.start. */
 uint64_t proc_ticks_now(void);
 

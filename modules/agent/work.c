@@ -74,22 +74,18 @@ static const char *telling_end(const struct identity *who)
 static bool is_member(const struct identity *who, pid_t pid)
 {
     const char *end = telling_end(who);
-    char path[32];
-    char text[4096];
+    char path[PATH_MAX];
     const char *at;
     char next;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
-    if (!end || proc_read_file(AT_FDCWD, path, text, sizeof(text)) <= 0)
-        return false;
-    at = strstr(text, "0::");
-    at = at ? strstr(at, end) : NULL;
+    proc_cgroup_path(pid, path, sizeof(path));
+    at = end ? strstr(path, end) : NULL;
     if (!at)
         return false;
     next = at[strlen(end)];
     if (who->kind == IDENTITY_SLURM)
         return strncmp(at + strlen(end), "/step_", 6) == 0;
-    return next == '\n' || next == '/' || next == '\0';
+    return next == '/' || next == '\0';
 }
 
 static void take_member(struct pass *p, pid_t pid)

@@ -323,12 +323,17 @@ static void end_victim(void)
 static void gone_after_the_file_was_opened(void **state)
 {
     struct proc_stat st = {.pid = 7};
+    char path[64] = "x";
 
     (void)state;
     victim = start(false);
     before_read = end_victim;
     assert_false(proc_stat_read(victim, &st));
     assert_int_equal(st.pid, 7);
+    victim = start(false);
+    before_read = end_victim;
+    proc_cgroup_path(victim, path, sizeof(path));
+    assert_string_equal(path, "");
     assert_null(before_read);
 }
 
