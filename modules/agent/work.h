@@ -30,6 +30,7 @@ bool work_has(const struct identity *who, pid_t pid);
 /* Where our own cgroups go. */
 struct work_home {
     char mount[TABLE_PATH_MAX + 1];  /* of cgroup v2; "": there is none */
+    char root[TABLE_PATH_MAX + 1];   /* what of it is there; "": the whole */
     char folder[TABLE_PATH_MAX + 1]; /* MOUNT/justalock/TAG */
     bool is_usable;                  /* a cgroup could be made there */
 };

@@ -6,69 +6,137 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "work.h"
 
 #define FOLDER "justalock"
 
-/* The mount point of the last cgroup2 line; proc(5): field 5, and the type
- * after " - ". Octal escapes (a space in the path) are not for us. */
-static void find_mount(char ret_mount[TABLE_PATH_MAX + 1])
+/* One mount of cgroup v2. */
+struct mount {
+    int rank;
+    char root[TABLE_PATH_MAX + 1]; /* "": of the whole */
+    char at[TABLE_PATH_MAX + 1];
+};
+
+/* Out of our cgroup namespace. */
+static bool is_outside(const char *path)
 {
-    char line[1024];
-    FILE *f = fopen("/proc/self/mountinfo", "re");
-
-    ret_mount[0] = '\0';
-    while (f && fgets(line, sizeof(line), f)) {
-        char *type = strstr(line, " - ");
-        char *at = line;
-        char *end;
-
-        if (!type || strncmp(type, " - cgroup2 ", 11) != 0)
-            continue;
-        for (int i = 0; at && i < 4; i++) {
-            at = strchr(at, ' ');
-            at = at ? at + 1 : NULL;
-        }
-        end = at ? strchr(at, ' ') : NULL;
-        if (!end || end - at > TABLE_PATH_MAX ||
-            memchr(at, '\\', (size_t)(end - at)))
-            continue;
-        memcpy(ret_mount, at, (size_t)(end - at));
-        ret_mount[end - at] = '\0';
-    }
-    if (f)
-        (void)fclose(f); /* only read from */
+    return strncmp(path, "/..", 3) == 0 && (path[3] == '/' || path[3] == '\0');
 }
 
-static bool make_folder(const char *path)
+/* A word of a line of mountinfo. Octal escapes (a space) are not for us. */
+static bool take_word(const char *from, char ret_word[TABLE_PATH_MAX + 1])
 {
-    return mkdir(path, 0755) == 0 || errno == EEXIST;
+    size_t len = strcspn(from, " \n");
+
+    if (from[0] != '/' || len > TABLE_PATH_MAX || memchr(from, '\\', len))
+        return false;
+    memcpy(ret_word, from, len);
+    ret_word[len] = '\0';
+    return true;
+}
+
+/*
+ * proc(5): field 4 is what of cgroup v2 is mounted, 5 where, 6 how, and after
+ * " - " comes the type. The whole is better than a part of it, which shows
+ * few processes, and one that may be written to is better than either.
+ */
+static void look_at_mount(const char *line, struct mount *best)
+{
+    struct mount m;
+    const char *type = strstr(line, " - ");
+    const char *word[6] = {line};
+
+    if (!type || strncmp(type, " - cgroup2 ", 11) != 0)
+        return;
+    for (int i = 1; i < 6; i++) {
+        word[i] = strchr(word[i - 1], ' ');
+        if (!word[i]++)
+            return;
+    }
+    if (!take_word(word[3], m.root) || !take_word(word[4], m.at) ||
+        is_outside(m.root))
+        return;
+    if (m.root[1] == '\0')
+        m.root[0] = '\0';
+    m.rank = 1 + (m.root[0] == '\0') + 2 * (strncmp(word[5], "rw", 2) == 0);
+    if (m.rank >= best->rank) /* the later one is the upper one */
+        *best = m;
+}
+
+static void find_mount(struct work_home *home)
+{
+    struct mount best = {.rank = 0};
+    char line[4096]; /* a longer one is of paths that are too long, too */
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+
+    while (f && fgets(line, sizeof(line), f))
+        look_at_mount(line, &best);
+    if (f)
+        (void)fclose(f); /* only read from */
+    memcpy(home->mount, best.at, sizeof(home->mount));
+    memcpy(home->root, best.root, sizeof(home->root));
+}
+
+/* Found only there is what we put in: work.c looks at version 2 alone. */
+static bool is_v2(const char *path)
+{
+    struct statfs fs;
+
+    return statfs(path, &fs) == 0 &&
+           (unsigned long)fs.f_type == (unsigned long)CGROUP2_SUPER_MAGIC;
+}
+
+static enum justalock_status too_long(const char *name, int len,
+                                      struct justalock_error *err)
+{
+    return error_set(err, JUSTALOCK_ARG,
+                     "cgroup %.120s: a path of %d bytes exceeds %d", name, len,
+                     TABLE_PATH_MAX);
 }
 
 /* mkdir -p of the folder's last two components. */
-static bool try_folder(const struct work_home *home)
+static enum justalock_status try_folder(const struct work_home *home,
+                                        struct justalock_error *err)
 {
     char parent[TABLE_PATH_MAX + 1];
     char probe[TABLE_PATH_MAX + 1];
     char *slash;
+    int n;
+    bool made_parent, made;
+    enum justalock_status st = JUSTALOCK_OK;
 
     memcpy(parent, home->folder, sizeof(parent));
     slash = strrchr(parent, '/');
     if (!slash || slash == parent)
-        return false;
+        return error_set(err, JUSTALOCK_ARG, "%s: not below a folder",
+                         home->folder);
     *slash = '\0';
-    if ((size_t)snprintf(probe, sizeof(probe), "%s/cgroup.procs",
-                         home->folder) >= sizeof(probe)) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    return make_folder(parent) && make_folder(home->folder) &&
-           access(probe, W_OK) == 0;
+    n = snprintf(probe, sizeof(probe), "%s/cgroup.procs", home->folder);
+    if (n < 0 || (size_t)n >= sizeof(probe))
+        return too_long(home->folder, n, err);
+    made_parent = mkdir(parent, 0755) == 0;
+    if (!made_parent && errno != EEXIST)
+        return error_sys(err, errno, "%s", parent);
+    made = mkdir(home->folder, 0755) == 0;
+    if (!made && errno != EEXIST)
+        st = error_sys(err, errno, "%s", home->folder);
+    else if (!is_v2(home->folder))
+        st = error_set(err, JUSTALOCK_STATE, "%.200s: not in cgroup v2",
+                       home->folder);
+    else if (access(probe, W_OK) < 0)
+        st = error_sys(err, errno, "%s", probe);
+    if (st != JUSTALOCK_OK && made)
+        (void)rmdir(home->folder); /* nobody has seen it */
+    if (st != JUSTALOCK_OK && made_parent)
+        (void)rmdir(parent);
+    return st;
 }
 
 void work_home_find(const char *folder, const char *tag,
@@ -77,7 +145,7 @@ void work_home_find(const char *folder, const char *tag,
     struct work_home home = {.is_usable = false};
     int n;
 
-    find_mount(home.mount);
+    find_mount(&home);
     if (!folder && home.mount[0] == '\0') {
         (void)error_set(err, JUSTALOCK_STATE, "cgroup v2 is not mounted");
         *ret_home = home;
@@ -89,12 +157,9 @@ void work_home_find(const char *folder, const char *tag,
         n = snprintf(home.folder, sizeof(home.folder), "%s/" FOLDER "/%s",
                      home.mount, tag);
     if (n < 0 || (size_t)n >= sizeof(home.folder))
-        (void)error_set(err, JUSTALOCK_ARG, "%s: too long a path",
-                        folder ? folder : home.mount);
-    else if (try_folder(&home))
-        home.is_usable = true;
+        (void)too_long(folder ? folder : home.mount, n, err);
     else
-        (void)error_sys(err, errno, "%s", home.folder);
+        home.is_usable = try_folder(&home, err) == JUSTALOCK_OK;
     *ret_home = home;
 }
 
@@ -159,13 +224,14 @@ enum justalock_status work_cgroup_make(const struct work_home *home,
     char path[TABLE_PATH_MAX + 1];
     int n = snprintf(path, sizeof(path), "%s/%s",
                      parent ? parent : home->folder, name);
+    enum justalock_status st;
 
     if (n < 0 || (size_t)n >= sizeof(path))
-        return error_set(err, JUSTALOCK_ARG, "cgroup %s: too long a path",
-                         name);
-    if (!parent && !try_folder(home))
-        return error_sys(err, errno, "%s", home->folder);
-    if (!make_folder(path))
+        return too_long(name, n, err);
+    st = parent ? JUSTALOCK_OK : try_folder(home, err);
+    if (st != JUSTALOCK_OK)
+        return st;
+    if (mkdir(path, 0755) < 0 && errno != EEXIST)
         return error_sys(err, errno, "%s", path);
     memcpy(ret_path, path, (size_t)n + 1);
     return JUSTALOCK_OK;
@@ -198,39 +264,19 @@ enum justalock_status work_cgroup_add(const char *path, proc_key process,
     return JUSTALOCK_OK;
 }
 
-/* The path after "0::", "" where there is none. */
-static void read_path(pid_t pid, char *ret_path, size_t size)
-{
-    char file[32];
-    char text[4096];
-    const char *at, *end;
-
-    ret_path[0] = '\0';
-    (void)snprintf(file, sizeof(file), "/proc/%d/cgroup", (int)pid);
-    if (proc_read_file(AT_FDCWD, file, text, sizeof(text)) <= 0)
-        return;
-    at = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
-    if (!at)
-        return;
-    at = strchr(at, '/');
-    end = at ? strchr(at, '\n') : NULL;
-    if (!end || (size_t)(end - at) >= size)
-        return;
-    memcpy(ret_path, at, (size_t)(end - at));
-    ret_path[end - at] = '\0';
-}
-
 void work_cgroup_of(const struct work_home *home, pid_t pid, char *ret_path)
 {
     char path[TABLE_PATH_MAX + 1];
     char full[2 * TABLE_PATH_MAX + 2];
+    size_t root = strlen(home->root);
 
     ret_path[0] = '\0';
-    read_path(pid, path, sizeof(path));
-    if (home->mount[0] == '\0' || path[0] != '/' || path[1] == '\0' ||
-        strstr(path, "/.."))
+    proc_cgroup_path(pid, path, sizeof(path));
+    if (home->mount[0] == '\0' || path[0] == '\0' || is_outside(path) ||
+        strncmp(path, home->root, root) != 0 || path[root] != '/' ||
+        path[root + 1] == '\0')
         return;
-    (void)snprintf(full, sizeof(full), "%s%s", home->mount, path);
+    (void)snprintf(full, sizeof(full), "%s%s", home->mount, path + root);
     if (strlen(full) > TABLE_PATH_MAX || access(full, F_OK) < 0)
         return;
     memcpy(ret_path, full, strlen(full) + 1);
