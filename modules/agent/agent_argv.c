@@ -60,7 +60,8 @@ void agent_exec(const struct agent_argv *argv)
     ssize_t n;
 
     (void)execv("/proc/self/exe", argv->v);
-    /* The file was replaced by an upgrade and is gone: take the new one. */
+    /* The kernel has the old file still where an upgrade has removed it. Should
+     * it not be to be had (another file system, no /proc): the new one. */
     n = readlink("/proc/self/exe", path, sizeof(path) - 1);
     if (n <= 0)
         return;
