@@ -195,6 +195,7 @@ UNIT_LDFLAGS_test_config_value := $(FAILING)
 UNIT_LDFLAGS_test_config_show := $(FAILING)
 UNIT_LDFLAGS_test_buf := -Wl,--wrap=realloc
 UNIT_LDFLAGS_test_clock := -Wl,--wrap=clock_gettime
+UNIT_LDFLAGS_test_spank_wait := -Wl,--wrap=sigaction
 UNIT_LDFLAGS_test_agent_argv := -Wl,--wrap=execv
 $(B)/tests/unit/test_agent_argv: $(B)/bin/justalock-agent
 UNIT_LDFLAGS_test_proc := -Wl,--wrap=read,--wrap=write

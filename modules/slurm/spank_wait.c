@@ -17,7 +17,10 @@
 #include "plugin.h"
 
 /* How often we look whether slurmstepd is still there. */
-#define LOOK_MS 1000
+#define LOOK_MS  1000
+/* Packets after the deadline: a task that was stopped finds its verdict behind
+ * them, and one that is told on and on does not wait for ever. */
+#define LATE_MAX 64
 
 static volatile sig_atomic_t fatal_signal;
 
@@ -77,19 +80,28 @@ static void take_signals(struct saved_signals *saved)
             is_ours(s) && sigaction(s, &handler, &saved->action[s]) == 0;
 }
 
-/* What is pending goes to our handlers before they are taken away. */
+/*
+ * What is pending goes to our handlers before they are taken away. Blocked
+ * while they are: else one that ends us could still come to a handler that
+ * nobody asks any more.
+ */
 static void give_signals_back(const struct saved_signals *saved)
 {
+    sigset_t all;
     int signo;
 
+    sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &saved->mask, NULL);
+    (void)sigprocmask(SIG_BLOCK, &all, NULL);
     signo = fatal_signal;
     for (int s = 1; s < NSIG; s++)
         if (saved->is_taken[s])
             (void)sigaction(s, &saved->action[s], NULL);
+    if (signo != 0)
+        (void)signal(signo, SIG_DFL);
+    (void)sigprocmask(SIG_SETMASK, &saved->mask, NULL);
     if (signo == 0)
         return;
-    (void)signal(signo, SIG_DFL);
     (void)raise(signo);
     _exit(128 + signo);
 }
@@ -135,8 +147,10 @@ static enum wait_end wait_loop(const struct wait_for *w, const sigset_t *mask,
                                struct wire_msg *ret_m,
                                struct justalock_error *err)
 {
-    struct clock_time deadline = clock_add(clock_now(), w->first_ms);
+    int64_t limit_ms = w->first_ms;
+    struct clock_time deadline = clock_add(clock_now(), limit_ms);
     bool is_first = true;
+    unsigned late = 0;
     enum wait_end end;
 
     for (;;) {
@@ -149,16 +163,20 @@ static enum wait_end wait_loop(const struct wait_for *w, const sigset_t *mask,
             return WAIT_ORPHAN;
         if (readable < 0)
             return WAIT_GONE; /* give_signals_back ends us */
-        if (readable == 0 && left <= 0)
-            return WAIT_SILENT;
-        if (readable == 0)
-            continue;
-        if (take_packet(w, ret_m, &end, err))
+        if (readable > 0 && take_packet(w, ret_m, &end, err))
             return end;
-        if (is_first)
-            deadline = w->total_ms < 0 ? clock_never()
-                                       : clock_add(clock_now(), w->total_ms);
-        is_first = false;
+        if (readable > 0 && is_first) {
+            is_first = false;
+            limit_ms = w->total_ms;
+            deadline =
+                limit_ms < 0 ? clock_never() : clock_add(clock_now(), limit_ms);
+            continue;
+        }
+        if (left <= 0 && (readable == 0 || ++late > LATE_MAX)) {
+            (void)error_set(err, JUSTALOCK_NET, "no answer within %lld ms",
+                            (long long)limit_ms);
+            return WAIT_SILENT;
+        }
     }
 }
 
@@ -170,8 +188,6 @@ enum wait_end wait_verdict(const struct wait_for *w,
     struct wire_msg m;
     enum wait_end end;
 
-    (void)error_set(err, JUSTALOCK_NET, "no answer within %lld ms",
-                    (long long)w->first_ms);
     take_signals(&saved);
     end = wait_loop(w, &saved.mask, &m, err);
     give_signals_back(&saved);
