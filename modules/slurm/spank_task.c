@@ -29,6 +29,7 @@
 #define REQUEUE_MAX        16
 /* proctrack/linuxproc signals no process that is named slurmstepd. */
 #define WAITING_NAME       "justalock"
+#define AGAIN_US           50000 /* between two attempts to ask */
 
 enum asked {
     ASKED_NOT,      /* nothing to ask: go on */
@@ -152,17 +153,19 @@ static enum asked ask(const struct plugin_settings *settings,
 /* Root, all signals blocked, the step not yet to be signalled: be brief. */
 void task_ask(spank_t sp, const struct plugin_settings *settings)
 {
+    enum justalock_status request, who;
+
     request_init(&task.request);
     task.how = ASKED_LOCALLY;
-    if (read_task(sp, &task.m, &task.err) != JUSTALOCK_OK)
-        return;
+    /* First: whatever else fails, a job that asks for a lock is refused. */
+    request = submit_request(sp, &task.request, &task.err);
+    task.request.is_asked |= request != JUSTALOCK_OK;
+    who = read_task(sp, &task.m, request == JUSTALOCK_OK ? &task.err : NULL);
     task.is_first =
         item_u32(sp, S_JOB_NODEID, 0) == 0 && task.m.local_task == 0;
     task.is_batch = task.m.step_id == SLURM_BATCH_SCRIPT;
-    if (submit_request(sp, &task.request, &task.err) != JUSTALOCK_OK) {
-        task.request.is_asked = true;
+    if (request != JUSTALOCK_OK || who != JUSTALOCK_OK)
         return;
-    }
     if (task.request.is_asked && settings->is_bad) {
         (void)error_set(&task.err, JUSTALOCK_CONFIG,
                         "plugstack.conf is wrong: %s", settings->why);
@@ -216,8 +219,8 @@ static void requeue(spank_t sp)
 {
     static const char script[] =
         "scontrol requeue \"$1\" || exit 75\n"
-        "exec sleep 60\n"; /* until Slurm ends this run; 75 then at the latest
-                            */
+        "sleep 60\n" /* until Slurm ends this run; */
+        "exit 75\n"; /* never as if the job had been done */
     char path[320];
     char conf[512];
     char restarts[16];
@@ -265,15 +268,21 @@ static void set_environment(spank_t sp, const struct wire_msg *verdict)
                  verdict->locks[0] != '\0' ? task.slots : "");
 }
 
+static void unset_environment(spank_t sp)
+{
+    const struct wire_msg nothing = {0};
+
+    set_environment(sp, &nothing);
+}
+
 /* no_agent= decides; a job that asks for nothing is never harmed by it. */
 static void no_agent(spank_t sp, const struct plugin_settings *settings)
 {
     char node[65] = "?";
     bool speaks = task.m.local_task == 0;
-    const struct wire_msg nothing = {0};
 
     if (!task.request.is_asked || settings->is_open)
-        set_environment(sp, &nothing);
+        unset_environment(sp);
     if (!task.request.is_asked) {
         slurm_verbose("justalock: no agent: %s", task.err.text);
         return;
@@ -319,9 +328,8 @@ static bool ask_again(const struct plugin_settings *settings)
 
     if (!task.is_again)
         task.again_until = clock_add(clock_now(), settings->timeout_ms);
-    else
-        (void)usleep(50000);
     task.is_again = true;
+    (void)usleep(AGAIN_US); /* one that says a word and hangs up, too */
     until = task.again_until;
     task.slots[0] = '\0';
     (void)close(task.fd);
@@ -337,7 +345,7 @@ static bool ask_again(const struct plugin_settings *settings)
         if (task.fd >= 0)
             (void)close(task.fd);
         task.fd = -1;
-        (void)usleep(50000);
+        (void)usleep(AGAIN_US);
     }
     return false;
 }
@@ -349,15 +357,20 @@ static enum wait_end await(const struct plugin_settings *settings,
                          .first_ms = settings->timeout_ms,
                          .total_ms = -1,
                          .note = note};
+    struct clock_time until = clock_never(); /* however often we ask again */
     enum wait_end end;
 
     if (task.m.wait_ms >= 0)
-        w.total_ms = task.m.wait_ms + settings->timeout_ms;
+        until = clock_add(clock_now(), task.m.wait_ms + settings->timeout_ms);
     do {
         w.fd = task.fd;
+        if (!clock_is_never(until))
+            w.total_ms = clock_left_ms(until, clock_now());
+        if (!clock_is_never(until) && w.total_ms < 0)
+            w.total_ms = 0;
         end = wait_verdict(&w, ret_verdict, &task.err);
     } while (end == WAIT_GONE && ask_again(settings));
-    return end;
+    return end == WAIT_GONE && getppid() != task.stepd ? WAIT_ORPHAN : end;
 }
 
 static void advise(const struct wire_msg *verdict)
@@ -410,12 +423,14 @@ void task_await(spank_t sp, const struct plugin_settings *settings)
     char name[17] = "";
 
     switch (task.how) {
-    case ASKED_NOT:
-        return;
     case ASKED_LOCALLY:
         if (task.request.is_asked)
             refuse(task.err.text, task.m.local_task == 0);
         slurm_error("justalock: %s", task.err.text);
+        unset_environment(sp);
+        return;
+    case ASKED_NOT:
+        unset_environment(sp);
         return;
     case ASKED_NO_AGENT:
         no_agent(sp, settings);

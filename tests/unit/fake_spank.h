@@ -29,6 +29,7 @@ static struct {
     uint32_t job_id, step_id, node_id, array_id, array_task;
     int task_id;
     bool is_without_items;
+    const spank_item_t *missing; /* this one alone */
     char said[8192];
     char env[2048]; /* "NAME=VALUE\n" or "-NAME\n", as set and unset */
 } fake;
@@ -112,7 +113,8 @@ spank_err_t spank_get_item(spank_t sp, spank_item_t item, ...)
     void *to;
 
     (void)sp;
-    if (fake.is_without_items)
+    if (fake.is_without_items ||
+        (fake.missing != NULL && *fake.missing == item))
         return ESPANK_NOT_AVAIL;
     va_start(ap, item);
     to = va_arg(ap, void *);
