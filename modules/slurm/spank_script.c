@@ -82,15 +82,19 @@ static enum justalock_status tell(const char *socket, int64_t time_ms,
     if (st != JUSTALOCK_OK)
         return st;
     st = agent_send(fd, m, deadline, err);
+    /* Its notes are for nobody here; nor are they a way to hold us up. */
     do {
         if (st == JUSTALOCK_OK)
             st = agent_recv(fd, &answer, deadline, err);
-    } while (st == JUSTALOCK_OK && answer.type == WIRE_NOTE);
+    } while (st == JUSTALOCK_OK && answer.type == WIRE_NOTE &&
+             clock_left_ms(deadline, clock_now()) > 0);
     if (st == JUSTALOCK_OK && answer.type != WIRE_VERDICT)
         st = error_set(err, JUSTALOCK_PROTO, "an answer of type %d",
                        (int)answer.type);
     if (st == JUSTALOCK_OK && answer.verdict != WIRE_GO)
-        st = error_set(err, JUSTALOCK_DENIED, "%s", answer.text);
+        st = error_set(err, JUSTALOCK_DENIED, "%s",
+                       answer.text[0] != '\0' ? answer.text
+                                              : "refused by the node's agent");
     (void)close(fd);
     return st;
 }
