@@ -206,6 +206,7 @@ UNIT_LDFLAGS_test_store_folder := -Wl,--wrap=open,--wrap=fsync,--wrap=rename,--w
 UNIT_LDFLAGS_test_store_sqlite := -Wl,--wrap=fsync,--wrap=calloc
 UNIT_LDFLAGS_test_keeper_servers := -Wl,--wrap=calloc
 UNIT_LDFLAGS_test_lock := -Wl,--wrap=calloc,--wrap=timerfd_create,--wrap=eventfd,--wrap=pthread_create
+UNIT_LDFLAGS_test_pam_session := -Wl,--wrap=agent_connect
 UNIT_LDFLAGS_test_pam_module := -lpam
 $(B)/tests/unit/test_pam_module: $(PAM_SO)
 .PHONY: unit

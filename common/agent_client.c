@@ -204,13 +204,15 @@ enum justalock_status agent_recv_fd(int fd, struct wire_msg *ret_m, int *ret_fd,
         ssize_t n = take_packet(fd, data, sizeof(data), ret_fd);
         int result;
 
-        if (n == 0)
-            return gone(err);
-        if (n > 0) {
-            st = n <= WIRE_MAX ? wire_unpack(data, (size_t)n, ret_m, err)
-                               : error_set(err, JUSTALOCK_PROTO,
-                                           "a message of %zd bytes exceeds %d",
-                                           n, WIRE_MAX);
+        if (n >= 0) {
+            if (n == 0) /* the end; or an empty packet, with a descriptor */
+                st = gone(err);
+            else if (n > WIRE_MAX)
+                st =
+                    error_set(err, JUSTALOCK_PROTO,
+                              "a message of %zd bytes exceeds %d", n, WIRE_MAX);
+            else
+                st = wire_unpack(data, (size_t)n, ret_m, err);
             if (st != JUSTALOCK_OK && ret_fd != NULL && *ret_fd >= 0) {
                 (void)close(*ret_fd);
                 *ret_fd = -1;

@@ -135,6 +135,8 @@ enum justalock_status wire_pack(const struct wire_msg *m, struct buf *b,
             buf_bytes(b, at, strnlen(at, f->size - 1U));
         }
     }
+    if (b->failed && b->max >= WIRE_MAX) /* every message has room in that */
+        return error_nomem(err);
     if (b->failed)
         return error_set(err, JUSTALOCK_ARG,
                          "a message of type %u does not fit into %zu bytes",

@@ -14,6 +14,9 @@
 
 #define AGAIN_MS   50   /* between tries to connect */
 #define GO_BACK_MS 2000 /* for the answer to a close */
+/* Notes after the deadline: behind them may be the verdict for a program that
+ * was stopped; one that is told on and on does not wait for ever. */
+#define LATE_MAX   64
 
 /* Not sleep: the clocks of the deadline go on in suspend. */
 static void pause_ms(int ms)
@@ -62,6 +65,19 @@ static enum session_end end_of(enum justalock_status st)
                : SESSION_UNREACHABLE;
 }
 
+/* A handler of the program may run meanwhile: its signals are not ours. */
+static enum justalock_status send_whole(int fd, const struct wire_msg *m,
+                                        struct clock_time by,
+                                        struct justalock_error *err)
+{
+    enum justalock_status st;
+
+    do
+        st = agent_send(fd, m, by, err);
+    while (st == JUSTALOCK_CANCELED && clock_left_ms(by, clock_now()) > 0);
+    return st;
+}
+
 /* One connection: until the verdict, an error, or the deadline. */
 static enum justalock_status talk(const struct session_ask *ask, int fd,
                                   struct wire_msg *m, int *ret_life,
@@ -69,11 +85,13 @@ static enum justalock_status talk(const struct session_ask *ask, int fd,
                                   struct justalock_error *err)
 {
     enum justalock_status st;
+    int late = 0;
 
     fill(ask, m);
-    st = agent_send(fd, m, by, err);
+    st = send_whole(fd, m, by, err);
+    if (st != JUSTALOCK_OK)
+        return st;
     while (st == JUSTALOCK_OK || st == JUSTALOCK_CANCELED) {
-        /* A handler of the program has run: its signals are not ours. */
         st = agent_recv_fd(fd, m, ret_life, by, err);
         if (st != JUSTALOCK_OK)
             continue;
@@ -86,6 +104,9 @@ static enum justalock_status talk(const struct session_ask *ask, int fd,
             return error_set(err, JUSTALOCK_PROTO,
                              "the justalock-agent answers out of turn");
         ask->note(ask->arg, m->text);
+        if (clock_left_ms(by, clock_now()) <= 0 && ++late > LATE_MAX)
+            return error_set(err, JUSTALOCK_NET,
+                             "the justalock-agent does not answer in time");
     }
     return st;
 }
@@ -154,7 +175,7 @@ enum justalock_status session_give_back(const struct session *s, char *ret_text,
     if (st != JUSTALOCK_OK)
         return st;
     memcpy(m.cookie, s->cookie, sizeof(m.cookie));
-    st = agent_send(fd, &m, by, err);
+    st = send_whole(fd, &m, by, err);
     if (st == JUSTALOCK_OK)
         do
             st = agent_recv(fd, &m, by, err);
