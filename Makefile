@@ -157,7 +157,7 @@ $(B)/lib/pam_justalock.so: $(pam_objs) $(module_objs) modules/pam/pam.map
 
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 ifeq ($(have_pam),)
-UNIT := $(filter-out %/test_pam_module,$(UNIT))
+UNIT := $(filter-out %/test_pam_module %/test_pam_justalock,$(UNIT))
 endif
 $(B)/libtest.a: $(common_objs) $(network_objs) $(call objs,tests/lib/fake_service tests/lib/server_rig tests/lib/make_certs tests/lib/failing tests/lib/guard_rig tests/lib/own_home modules/agent/keeper_jail) $(call objs,$(addprefix common/,$(LOCK))) $(server_objs) $(agent_objs) $(slurm_objs) $(call objs,modules/pam/pam_session modules/pam/pam_options)
 	@rm -f $@; $(AR) rcs $@ $^
@@ -166,10 +166,10 @@ $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $(filter %.o,$^) $(UNIT_LDFLAGS_$*) $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
 
 # Programs whose memory runs out when they say so: tests/lib/fail_alloc.h.
-FAIL_ALLOC := $(addprefix $(B)/tests/unit/test_,access_read config_name config_users etcd file http http_answer keeper keeper_gate keeper_many keeper_query lock_options lock_thread pages store_etcd store_etcd_rows store_sqlite_open table_walk tls transfer_name) $(B)/tests/faults/nomem
+FAIL_ALLOC := $(addprefix $(B)/tests/unit/test_,access_read config_name config_users etcd file http http_answer keeper keeper_gate keeper_many keeper_query lock_options lock_thread pages pam_justalock store_etcd store_etcd_rows store_sqlite_open table_walk tls transfer_name) $(B)/tests/faults/nomem
 $(FAIL_ALLOC): $(call objs,tests/lib/fail_alloc)
 ifneq ($(filter address thread,$(subst $(comma), ,$(SAN))),)
-$(FAIL_ALLOC): LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+$(FAIL_ALLOC): private LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 $(call objs,tests/lib/fail_alloc): CPPFLAGS += -DFAIL_ALLOC_WRAPS
 endif
 # Of the command line, which has no network of its own.
@@ -208,7 +208,8 @@ UNIT_LDFLAGS_test_keeper_servers := -Wl,--wrap=calloc
 UNIT_LDFLAGS_test_lock := -Wl,--wrap=calloc,--wrap=timerfd_create,--wrap=eventfd,--wrap=pthread_create
 UNIT_LDFLAGS_test_pam_session := -Wl,--wrap=agent_connect
 UNIT_LDFLAGS_test_pam_module := -lpam
-$(B)/tests/unit/test_pam_module: $(PAM_SO)
+UNIT_LDFLAGS_test_pam_justalock := -lpam
+$(B)/tests/unit/test_pam_module $(B)/tests/unit/test_pam_justalock: $(PAM_SO)
 .PHONY: unit
 unit: $(UNIT)
 

@@ -181,22 +181,54 @@ static int put_env(const struct call *c, const char *name, const char *value)
     return pam_putenv(c->pamh, text);
 }
 
+/* One for each lock, as in a job: "-" where it is no pool. */
+static int put_slot(const struct call *c, unsigned locks_before)
+{
+    const char *slots = pam_getenv(c->pamh, "JUSTALOCK_SLOT");
+    int rc = PAM_SUCCESS;
+
+    if (slots == NULL && c->slot[0] == '\0')
+        return PAM_SUCCESS;
+    for (; slots == NULL && locks_before > 0 && rc == PAM_SUCCESS;
+         locks_before--)
+        rc = put_env(c, "JUSTALOCK_SLOT", "-");
+    return rc == PAM_SUCCESS ? put_env(c, "JUSTALOCK_SLOT",
+                                       c->slot[0] != '\0' ? c->slot : "-")
+                             : rc;
+}
+
 static void set_environment(const struct call *c, const struct wire_msg *m)
 {
+    const char *locks = pam_getenv(c->pamh, "JUSTALOCK_LOCK");
+    unsigned before = locks != NULL;
     char token[24];
-    int rc = put_env(c, "JUSTALOCK_LOCK", m->locks);
+    int rc;
 
+    for (; locks != NULL && *locks != '\0'; locks++)
+        before += *locks == ',';
+    rc = put_env(c, "JUSTALOCK_LOCK", m->locks);
     (void)snprintf(token, sizeof(token), "%" PRIu64, m->token);
     if (rc == PAM_SUCCESS && m->has_token)
         rc = put_env(c, "JUSTALOCK_TOKEN", token);
     if (rc == PAM_SUCCESS && m->ids[0] != '\0')
         rc = put_env(c, "JUSTALOCK_ID", m->ids);
-    if (rc == PAM_SUCCESS && c->slot[0] != '\0')
-        rc = put_env(c, "JUSTALOCK_SLOT", c->slot);
+    if (rc == PAM_SUCCESS)
+        rc = put_slot(c, before);
     /* The session has its lock all the same. */
     if (rc != PAM_SUCCESS)
         pam_syslog(c->pamh, LOG_WARNING, "environment: %s",
                    pam_strerror(c->pamh, rc));
+}
+
+/* A handle may be used again: what its next session sees is that one's. */
+static void unset_environment(pam_handle_t *pamh)
+{
+    static const char *const names[] = {"JUSTALOCK_LOCK", "JUSTALOCK_TOKEN",
+                                        "JUSTALOCK_ID", "JUSTALOCK_SLOT"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (pam_getenv(pamh, names[i]) != NULL)
+            (void)pam_putenv(pamh, names[i]);
 }
 
 /* ---- open ---- */
@@ -365,6 +397,7 @@ PAM_API int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc,
     else if (text[0] != '\0')
         pam_syslog(pamh, LOG_NOTICE, "lock \"%s\": %s", c.o.lock, text);
     (void)pam_set_data(pamh, key, NULL, NULL); /* has `forget` run */
+    unset_environment(pamh);
     return PAM_SUCCESS;
 }
 
