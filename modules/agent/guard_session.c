@@ -162,8 +162,10 @@ static enum justalock_status fill(struct work *w, const struct conn *c,
     (void)snprintf(w->f.user, sizeof(w->f.user), "%s", s->user);
     (void)snprintf(w->f.login, sizeof(w->f.login), "%s", s->service);
     (void)snprintf(w->f.ruser, sizeof(w->f.ruser), "%s", s->ruser);
-    /* Only shown: a long one may be cut. */
+    /* Only shown: a long one may be cut, but not inside a letter, or its
+     * record could not be read again. */
     (void)snprintf(w->f.rhost, sizeof(w->f.rhost), "%.63s", s->rhost);
+    parse_mask_unclean(w->f.rhost);
     w->f.wait_ms = m->wait_ms;
     w->f.on_lost = (enum config_lost)m->on_lost;
     w->f.on_end = (enum config_end)s->on_end;

@@ -139,6 +139,22 @@ static void users_of_a_lock(void **state)
                         "alice@n1 (sshd from 192.0.2.7)");
 }
 
+/* Its record must be read again. */
+static void a_host_that_is_cut_inside_a_letter(void **state)
+{
+    struct wire_msg *m = rig_session("s");
+    int life;
+
+    (void)state;
+    memset(m->session.rhost, 'r', 70);
+    memcpy(m->session.rhost + 61, "\xe2\x82\xac", 3); /* a euro sign */
+    m->session.rhost[70] = '\0';
+    life = opens_as(m);
+    assert_int_equal(strlen(rig_work()->f.rhost), 63);
+    assert_true(parse_is_clean_text(rig_work()->f.rhost, 63));
+    (void)close(life);
+}
+
 static void busy_and_silent(void **state)
 {
     int fd = rig_request(rig_session("s"));
@@ -538,6 +554,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(wrong_requests),
         TEST(users_of_a_lock),
+        TEST(a_host_that_is_cut_inside_a_letter),
         TEST(busy_and_silent),
         TEST(over_with_its_life_line),
         TEST(kept_by_what_lives_on),
