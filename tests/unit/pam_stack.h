@@ -8,8 +8,6 @@
 
 #include "pam_agent.h"
 
-#include <dirent.h>
-
 static char module[PATH_MAX];
 static char user[256];
 
@@ -87,18 +85,6 @@ static void will_refuse(enum wire_verdict verdict, const char *text)
     will(ACT_REFUSE);
     agent.verdict = (uint8_t)verdict;
     (void)snprintf(agent.text, sizeof(agent.text), "%s", text);
-}
-
-static unsigned count_fds(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    unsigned n = 0;
-
-    assert_non_null(d);
-    while (readdir(d) != NULL)
-        n++;
-    (void)closedir(d);
-    return n;
 }
 
 static int setup(void **state)

@@ -49,6 +49,20 @@ static void agent_down(void)
     agent.listener = -1;
 }
 
+static int agent_setup(void **state)
+{
+    if (scratch_make(state) != 0)
+        return -1;
+    agent_up();
+    return 0;
+}
+
+static int agent_teardown(void **state)
+{
+    agent_down();
+    return scratch_remove(state);
+}
+
 /* The next request; -1: none comes within ms. */
 static int agent_asked(struct wire_msg *ret_m, int ms)
 {

@@ -5,15 +5,13 @@
  * upgrade. This program stands in for the agent: started by that name it says
  * its words.
  */
-#include "scratch.h"
-#include "test.h"
+#include "copy_self.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/wait.h>
 
 #include "../../modules/agent/agent.h"
@@ -213,27 +211,6 @@ static void the_agent_knows_each(void **state)
 
 /* ---- from which file ---- */
 
-/* This program, as a file of its own. */
-static const char *copy(const char *name)
-{
-    const char *path = in_scratch(name);
-    int from = open(self, O_RDONLY | O_CLOEXEC);
-    int to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
-    struct stat sb;
-    off_t left;
-
-    assert_true(from >= 0 && to >= 0 && fstat(from, &sb) == 0);
-    for (left = sb.st_size; left > 0;) {
-        ssize_t n = sendfile(to, from, NULL, (size_t)left);
-
-        assert_true(n > 0);
-        left -= n;
-    }
-    (void)close(from);
-    (void)close(to);
-    return path;
-}
-
 static void put_script(const char *name)
 {
     FILE *f = fopen(in_scratch(name), "we");
@@ -263,7 +240,7 @@ static void it_runs_itself(void **state)
 /* The kernel has the old file as long as it runs. */
 static void it_runs_itself_though_removed(void **state)
 {
-    const char *path = copy("removed");
+    const char *path = copy_self("removed");
 
     (void)state;
     assert_int_equal(stage(path, "remove"), 0);
@@ -273,7 +250,7 @@ static void it_runs_itself_though_removed(void **state)
 
 static void else_what_has_replaced_it(void **state)
 {
-    const char *path = copy("replaced");
+    const char *path = copy_self("replaced");
 
     (void)state;
     put_script("new");
@@ -285,9 +262,9 @@ static void else_what_has_replaced_it(void **state)
 static void else_it_says_so(void **state)
 {
     (void)state;
-    assert_int_equal(stage(copy("gone"), "fail"), 9);
+    assert_int_equal(stage(copy_self("gone"), "fail"), 9);
     /* Not removed: what /proc/self/exe says is the path as it is. */
-    assert_int_equal(stage(copy("kept (deleted"), "kept"), 0);
+    assert_int_equal(stage(copy_self("kept (deleted"), "kept"), 0);
     assert_string_equal(said, PLAIN " --debug\n");
 }
 

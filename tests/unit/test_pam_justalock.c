@@ -5,6 +5,7 @@
  * names as long as they may be, no memory, and that PAM_SESSION_ERR, which
  * sudo takes for good, is never returned.
  */
+#include "count_fds.h"
 #include "pam_stack.h"
 
 #include "../lib/fail_alloc.h"
@@ -252,7 +253,7 @@ static void test_silence(void **state)
 
 static void test_no_memory(void **state)
 {
-    unsigned before = count_fds();
+    int before = count_fds();
     unsigned refused = 0, points = 0;
     bool hit = true;
 

@@ -5,6 +5,7 @@
  * the module returns and says, and that it leaves nothing behind. The real
  * agent, and real logins, are tests/pam's.
  */
+#include "count_fds.h"
 #include "pam_stack.h"
 
 #include <grp.h>
@@ -609,7 +610,7 @@ static void test_unknown_user(void **state)
 static void test_a_thousand(void **state)
 {
     pam_handle_t *h = stack("test", "lock=a", NULL);
-    unsigned before = 0;
+    int before = 0;
 
     (void)state;
     for (unsigned i = 0; i <= 1000; i++) {

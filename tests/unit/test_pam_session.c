@@ -5,6 +5,7 @@
  * too many or none, of connections that end, and of signals. Each connection
  * is a pair of sockets here, and its answers are there before it is asked.
  */
+#include "count_fds.h"
 #include "test.h"
 
 #include <errno.h>
@@ -67,15 +68,6 @@ static void no_conn(enum justalock_status status)
 {
     conn[made].ours = conn[made].agents = -1;
     conn[made++].status = status;
-}
-
-static int count_fds(void)
-{
-    int n = 0;
-
-    for (int fd = 0; fd < 256; fd++)
-        n += fcntl(fd, F_GETFD) >= 0;
-    return n;
 }
 
 /* ---- the agent ---- */

@@ -177,17 +177,10 @@ static void a_task(void **state)
 
 static int setup(void **state)
 {
-    if (scratch_make(state) != 0)
+    if (agent_setup(state) != 0)
         return -1;
-    agent_up();
     (void)snprintf(socket_word, sizeof(socket_word), "socket=%s", agent.path);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    agent_down();
-    return scratch_remove(state);
 }
 
 int main(void)
@@ -201,5 +194,5 @@ int main(void)
     };
 
     return cmocka_run_group_tests_name("spank_justalock", tests, setup,
-                                       teardown);
+                                       agent_teardown);
 }

@@ -326,20 +326,6 @@ static void talks_on_and_on(void **state)
     (void)close(fd);
 }
 
-static int setup(void **state)
-{
-    if (scratch_make(state) != 0)
-        return -1;
-    agent_up();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    agent_down();
-    return scratch_remove(state);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,5 +342,6 @@ int main(void)
         cmocka_unit_test(talks_on_and_on),
     };
 
-    return cmocka_run_group_tests_name("spank_script", tests, setup, teardown);
+    return cmocka_run_group_tests_name("spank_script", tests, agent_setup,
+                                       agent_teardown);
 }

@@ -7,23 +7,15 @@
 #include <errno.h>
 #include <slurm/slurm.h>
 #include <sys/resource.h>
-#include <sys/sendfile.h>
 
+#include "copy_self.h"
+#include "count_fds.h"
 #include "spank_agent.h"
 
 #define UNSET                                                                  \
     "env: -JUSTALOCK_LOCK\n-JUSTALOCK_TOKEN\n-JUSTALOCK_ID\n-JUSTALOCK_SLOT\n"
 
 static struct plugin_settings settings;
-
-static int count_fds(void)
-{
-    int n = 0;
-
-    for (int fd = 0; fd < 256; fd++)
-        n += fcntl(fd, F_GETFD) >= 0;
-    return n;
-}
 
 static void run_task(void)
 {
@@ -586,8 +578,6 @@ static void orphans_do_not_start(void **state)
 
 /* ---- the owner requeues it ---- */
 
-static char self[256];
-
 static void put(const char *name, const char *text)
 {
     FILE *f = fopen(in_scratch(name), "we");
@@ -601,23 +591,9 @@ static void put(const char *name, const char *text)
 /* This program where slurmstepd would be: PREFIX/sbin, scontrol in bin. */
 static void be_beside_scontrol(void)
 {
-    int from = open(self, O_RDONLY | O_CLOEXEC);
-    struct stat sb;
-    int to;
-
     assert_int_equal(mkdir(in_scratch("sbin"), 0755), 0);
     assert_int_equal(mkdir(in_scratch("bin"), 0755), 0);
-    to = open(in_scratch("sbin/slurmstepd"),
-              O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
-    assert_true(from >= 0 && to >= 0 && fstat(from, &sb) == 0);
-    for (off_t left = sb.st_size; left > 0;) {
-        ssize_t n = sendfile(to, from, NULL, (size_t)left);
-
-        assert_true(n > 0);
-        left -= n;
-    }
-    (void)close(from);
-    (void)close(to);
+    (void)copy_self("sbin/slurmstepd");
     put("bin/scontrol", "#!/bin/sh\n"
                         "echo \"$* PATH=$PATH SLURM_CONF=${SLURM_CONF-unset}"
                         " X=${X-unset}\" >\"${0%/bin/scontrol}/called\"\n"
@@ -718,20 +694,6 @@ static void requeued_by_its_owner(void **state)
     agent_up();
 }
 
-static int setup(void **state)
-{
-    if (scratch_make(state) != 0)
-        return -1;
-    agent_up();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    agent_down();
-    return scratch_remove(state);
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -754,12 +716,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(orphans_do_not_start),
         cmocka_unit_test(requeued_by_its_owner),
     };
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-    if (n <= 0)
-        return 1;
-    self[n] = '\0';
     if (argc == 7)
         return as_slurmstepd(argv);
-    return cmocka_run_group_tests_name("spank_task", tests, setup, teardown);
+    return cmocka_run_group_tests_name("spank_task", tests, agent_setup,
+                                       agent_teardown);
 }

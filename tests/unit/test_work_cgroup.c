@@ -4,10 +4,10 @@
  * machines whose mounts are not the usual ones, names and lengths, processes
  * that are put in, found there, or gone. Skipped without the rights.
  */
+#include "count_fds.h"
 #include "scratch.h"
 #include "test.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -52,18 +52,6 @@ static void end(pid_t pid)
 {
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
-}
-
-static unsigned count_fds(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    unsigned n = 0;
-
-    assert_non_null(d);
-    while (readdir(d) != NULL)
-        n++;
-    (void)closedir(d);
-    return n;
 }
 
 /* A cgroup is empty only some time after the death of the last one in it. */
@@ -513,7 +501,7 @@ static void only_who_is_there(void **state)
     const char *path;
     pid_t pid = start(false);
     proc_key key = proc_key_of(pid);
-    unsigned before = count_fds();
+    int before = count_fds();
     char procs[64];
     char file[TABLE_PATH_MAX + 16];
 
@@ -684,7 +672,7 @@ static void swept(void **state)
 {
     char name[TABLE_PATH_MAX + 2], full[2 * TABLE_PATH_MAX + 16];
     struct work_home unusable = home;
-    unsigned before = count_fds();
+    int before = count_fds();
     unsigned asked = 0;
     pid_t pid;
 
