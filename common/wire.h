@@ -71,6 +71,9 @@ enum wire_on_lost {
     WIRE_LOST_LOG
 };
 
+/* For a session, whatever is configured: no program waits longer for one. */
+#define WIRE_SESSION_WAIT_MAX_MS (60 * 60 * 1000LL)
+
 #define WIRE_WAIT_DEFAULT (-2) /* as configured; -1: for ever */
 #define WIRE_NO_ARRAY     UINT32_MAX
 

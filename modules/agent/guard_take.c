@@ -86,6 +86,9 @@ static void narrow(const struct guard *g, struct work_facts *f,
     if (f->wait_ms == WIRE_WAIT_DEFAULT ||
         (has_wait && want->wait_ms >= 0 && want->wait_ms < f->wait_ms))
         f->wait_ms = want->wait_ms;
+    /* The program must hear "busy" while it listens. */
+    if (f->wait_ms < 0 || f->wait_ms > WIRE_SESSION_WAIT_MAX_MS)
+        f->wait_ms = WIRE_SESSION_WAIT_MAX_MS;
     f->on_busy = f->wait_ms == 0 ? WIRE_BUSY_FAIL : WIRE_BUSY_WAIT;
     if (f->on_end == CONFIG_END_UNSET ||
         (has_end && end_rank[want->on_end] > end_rank[f->on_end]))

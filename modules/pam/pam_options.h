@@ -14,7 +14,7 @@
 #define PAM_TIMEOUT_MS     5000
 #define PAM_TIMEOUT_MIN_MS 100
 #define PAM_TIMEOUT_MAX_MS (10 * 60 * 1000LL)
-#define PAM_WAIT_MAX_MS    (60 * 60 * 1000LL)
+#define PAM_WAIT_MAX_MS    WIRE_SESSION_WAIT_MAX_MS
 
 enum pam_unreachable { PAM_OPEN = 1, PAM_CLOSED = 2 };
 

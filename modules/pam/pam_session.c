@@ -18,6 +18,11 @@
  * was stopped; one that is told on and on does not wait for ever. */
 #define LATE_MAX   64
 
+struct patience {
+    struct clock_time by;   /* the deadline, as things are */
+    struct clock_time last; /* whatever comes */
+};
+
 /* Not sleep: the clocks of the deadline go on in suspend. */
 static void pause_ms(int ms)
 {
@@ -78,21 +83,44 @@ static enum justalock_status send_whole(int fd, const struct wire_msg *m,
     return st;
 }
 
+static struct clock_time sooner(struct clock_time a, struct clock_time b)
+{
+    struct clock_time now = clock_now();
+
+    return clock_left_ms(a, now) < clock_left_ms(b, now) ? a : b;
+}
+
+/*
+ * The first note: the agent is there and waits, as long as the line says or,
+ * where it says nothing, as its configuration does. It will say "busy" then;
+ * to take its silence until then for an agent that is missing would let in who
+ * is to be kept out.
+ */
+static void told_to_wait(const struct pam_options *o, struct patience *p)
+{
+    int64_t wait = o->wait_ms == WIRE_WAIT_DEFAULT ? PAM_WAIT_MAX_MS
+                   : o->wait_ms > 0                ? o->wait_ms
+                                                   : 0;
+
+    p->by = sooner(p->last, clock_add(clock_now(), wait + o->timeout_ms));
+}
+
 /* One connection: until the verdict, an error, or the deadline. */
 static enum justalock_status talk(const struct session_ask *ask, int fd,
                                   struct wire_msg *m, int *ret_life,
-                                  struct clock_time by,
+                                  struct patience *p,
                                   struct justalock_error *err)
 {
     enum justalock_status st;
+    bool is_told = false;
     int late = 0;
 
     fill(ask, m);
-    st = send_whole(fd, m, by, err);
+    st = send_whole(fd, m, p->by, err);
     if (st != JUSTALOCK_OK)
         return st;
     while (st == JUSTALOCK_OK || st == JUSTALOCK_CANCELED) {
-        st = agent_recv_fd(fd, m, ret_life, by, err);
+        st = agent_recv_fd(fd, m, ret_life, p->by, err);
         if (st != JUSTALOCK_OK)
             continue;
         if (m->type == WIRE_VERDICT)
@@ -104,7 +132,10 @@ static enum justalock_status talk(const struct session_ask *ask, int fd,
             return error_set(err, JUSTALOCK_PROTO,
                              "the justalock-agent answers out of turn");
         ask->note(ask->arg, m->text);
-        if (clock_left_ms(by, clock_now()) <= 0 && ++late > LATE_MAX)
+        if (!is_told)
+            told_to_wait(ask->options, p);
+        is_told = true;
+        if (clock_left_ms(p->by, clock_now()) <= 0 && ++late > LATE_MAX)
             return error_set(err, JUSTALOCK_NET,
                              "the justalock-agent does not answer in time");
     }
@@ -141,22 +172,26 @@ enum session_end session_ask(const struct session_ask *ask,
 {
     const struct pam_options *o = ask->options;
     int64_t wait = o->wait_ms > 0 ? o->wait_ms : 0;
-    struct clock_time by = clock_add(clock_now(), wait + o->timeout_ms);
+    struct patience p = {
+        .by = clock_add(clock_now(), wait + o->timeout_ms),
+        .last = clock_add(clock_now(), PAM_WAIT_MAX_MS + o->timeout_ms)};
     enum justalock_status st;
     int fd, life = -1;
 
     for (;;) {
-        enum session_end end = connect_by(o->socket, by, &fd, err);
+        enum session_end end = connect_by(o->socket, p.by, &fd, err);
 
         if (end != SESSION_VERDICT)
             return end;
-        st = talk(ask, fd, ret_verdict, &life, by, err);
+        st = talk(ask, fd, ret_verdict, &life, &p, err);
         (void)close(fd);
         if (st == JUSTALOCK_OK)
             return take(o, ret_verdict, life, ret_session, err);
         /* Gone in the middle: a new guard knows us and goes on. */
-        if (st != JUSTALOCK_NET || clock_left_ms(by, clock_now()) <= 0)
+        if (st != JUSTALOCK_NET || clock_left_ms(p.by, clock_now()) <= 0)
             return end_of(st);
+        if (o->wait_ms == WIRE_WAIT_DEFAULT)
+            p.by = sooner(p.by, clock_add(clock_now(), o->timeout_ms));
         pause_ms(AGAIN_MS);
     }
 }

@@ -32,9 +32,11 @@ struct session_ask {
 
 /*
  * Ask, and wait for the verdict until wait + timeout, and look once more then.
+ * The agent's first note, that it waits, has that time begin anew; where wait
+ * is WIRE_WAIT_DEFAULT, it waits as is configured, PAM_WAIT_MAX_MS at most.
  * SESSION_VERDICT: ret_verdict is filled, and with WIRE_GO ret_session too;
- * otherwise err says why. Blocks that long at most; survives a restart of the
- * agent meanwhile.
+ * otherwise err says why. Blocks PAM_WAIT_MAX_MS + timeout at most; survives a
+ * restart of the agent meanwhile.
  */
 enum session_end session_ask(const struct session_ask *ask,
                              struct wire_msg *ret_verdict,

@@ -15,6 +15,7 @@ agent_conf '"lifetime": 20' '"locks": {"shell": {"for": ["pam"]},
     "kill": {"for": ["pam"], "on_end": "kill", "grace": "500ms"},
     "free": {"for": ["pam"], "on_end": "release"},
     "one/%u": {"for": ["pam"], "share": "host"},
+    "line": {"for": ["pam"], "wait": "3s"},
     "jobs": {"for": ["slurm"]}, "seats": {"for": ["pam"], "slots": 2},
     "some": {"for": ["pam"], "users": ["alice", "@wheel"]}}'
 service_start
@@ -263,6 +264,16 @@ ok "wait=: said for whom" wait_for 10 grep -q 'waiting for lock "shell", held by
 leave
 wait $opened $second
 ok "wait=: in when it is free" grep -q '^second$' "$T/second"
+stack_usual su "session required $JAL lock=line socket=$SOCK timeout=1s"
+away
+open_in su
+wait_for 20 in_there
+out=$(su -c 'echo in' root 2>&1)
+is "a configured wait, longer than timeout=: busy to the end" "$?$(echo "$out" |
+    grep -c '^in$')" 10
+like "and said, as what it is" "$out" 'lock "line".* held by'
+leave
+wait $opened
 stack_usual su "session required $JAL socket=$SOCK"
 out=$(su -c 'echo in' root 2>&1)
 is "no lock=: refused" $? 1

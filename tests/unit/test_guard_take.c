@@ -241,6 +241,11 @@ static void pam_d_is_stricter_or_nothing(void **state)
         /* stricter than the definition */
         {"says", 1000, 1000, CONFIG_END_KILL, CONFIG_END_KILL, CONFIG_LOST_KILL,
          CONFIG_LOST_KILL, true, false},
+        /* longer than a program listens */
+        {"long", WIRE_WAIT_DEFAULT, 3600000, CONFIG_END_KEEP, CONFIG_END_KEEP,
+         CONFIG_LOST_KILL, CONFIG_LOST_KILL, false, false},
+        {"long", 3600001, 3600000, CONFIG_END_KEEP, CONFIG_END_KEEP,
+         CONFIG_LOST_KILL, CONFIG_LOST_KILL, false, false},
         /* looser */
         {"says", 60000, 3000, CONFIG_END_RELEASE, CONFIG_END_KEEP,
          CONFIG_LOST_LOG, CONFIG_LOST_SIGNAL, false, false},
@@ -249,6 +254,7 @@ static void pam_d_is_stricter_or_nothing(void **state)
     (void)state;
     rig_config(
         "\"locks\": {\"silent\": {\"for\": \"pam\"},"
+        "\"long\": {\"for\": \"pam\", \"wait\": \"2h\"},"
         "\"says\": {\"for\": \"pam\", \"wait\": 3, \"on_busy\": \"wait\","
         " \"on_end\": \"keep\", \"on_lost\": \"signal:HUP\","
         " \"share\": \"none\"}}");

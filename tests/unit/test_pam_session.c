@@ -473,6 +473,77 @@ static void silent(void **state)
     }
 }
 
+/* The line says nothing of a wait, the configuration does: "busy" is waited
+ * for, since silence would be taken for an agent that is missing. */
+static void as_long_as_is_configured(void **state)
+{
+    int at;
+    pid_t pid;
+
+    (void)state;
+    begin();
+    options.wait_ms = WIRE_WAIT_DEFAULT;
+    options.timeout_ms = 150;
+    at = new_conn();
+    notes(at, "held by bob", -1);
+    pid = fork();
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)poll(NULL, 0, 600);
+        decides(at, WIRE_REFUSED_BUSY, "", -1);
+        _exit(0);
+    }
+    assert_int_equal(ask(), SESSION_VERDICT);
+    assert_int_equal(got.verdict, WIRE_REFUSED_BUSY);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    check_end(false);
+}
+
+/* ... and where it goes meanwhile, a new one is waited for as at first. */
+static void gone_while_it_waits(void **state)
+{
+    struct clock_time began;
+    int at;
+
+    (void)state;
+    begin();
+    options.wait_ms = WIRE_WAIT_DEFAULT;
+    options.timeout_ms = 150;
+    at = new_conn();
+    notes(at, "held by bob", -1);
+    assert_int_equal(shutdown(at, SHUT_WR), 0);
+    began = clock_now();
+    assert_int_equal(ask(), SESSION_UNREACHABLE);
+    assert_in_range(clock_elapsed_ms(began, clock_now()), 150, 20000);
+    check_end(false);
+}
+
+/* A guard that was started again begins its wait anew. */
+static void the_wait_begins_with_the_note(void **state)
+{
+    int at;
+    pid_t pid;
+
+    (void)state;
+    begin();
+    options.wait_ms = 600;
+    options.timeout_ms = 150;
+    at = new_conn();
+    pid = fork();
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)poll(NULL, 0, 300);
+        notes(at, "held by bob", -1);
+        (void)poll(NULL, 0, 600);
+        decides(at, WIRE_REFUSED_BUSY, "", -1);
+        _exit(0);
+    }
+    assert_int_equal(ask(), SESSION_VERDICT);
+    assert_int_equal(got.verdict, WIRE_REFUSED_BUSY);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    check_end(false);
+}
+
 /* The program was stopped past the deadline: what is there counts. */
 static void looks_once_more(void **state)
 {
@@ -677,6 +748,9 @@ int main(void)
         cmocka_unit_test(is_gone_for_good),
         cmocka_unit_test(cannot_ask),
         cmocka_unit_test(silent),
+        cmocka_unit_test(as_long_as_is_configured),
+        cmocka_unit_test(gone_while_it_waits),
+        cmocka_unit_test(the_wait_begins_with_the_note),
         cmocka_unit_test(looks_once_more),
         cmocka_unit_test(talks_on_and_on),
         cmocka_unit_test(interrupted),
