@@ -280,8 +280,8 @@ static enum justalock_status commit(struct store *base,
         }
         n = take_some(&b, changes, len);
         st = guarded(s, &b, err);
-        changes += n;
         len -= n;
+        changes = len > 0 ? changes + n : NULL; /* none has no address */
     } while (st == JUSTALOCK_OK && len > 0);
     return st;
 }
