@@ -43,23 +43,6 @@ void config_read_proxy(struct config_loader *l, size_t index, char **field)
         config_set_text(l, field, text);
 }
 
-/* One server, as a text of its own or as a part of one. */
-static bool is_server(struct config_loader *l, size_t index, const char *text)
-{
-    static const char *const forms[] = {"https://", "http://", NULL};
-    bool good = is_printable(text) && has_form(text, forms);
-
-    if (strncmp(text, "unix:/", 6) == 0)
-        good = is_printable(text) && text[6] != '\0';
-    if (!good)
-        config_want(l, index, "https://..., http://... or unix:/path");
-    else if (strchr(text, '@') != NULL)
-        config_want(l, index, "without a user or password; see token_file");
-    else
-        return true;
-    return false;
-}
-
 /* A text, or the texts of a list joined by commas, into text. */
 static bool join_urls(struct config_loader *l, size_t index, char *text)
 {
@@ -97,21 +80,16 @@ static bool join_urls(struct config_loader *l, size_t index, char *text)
 void config_read_url(struct config_loader *l, size_t index, char **field)
 {
     char text[CONFIG_URL_MAX + 1];
-    char one[URLS_LEN + 1];
-    const char *at = text;
     struct justalock_error e;
 
     if (!join_urls(l, index, text))
         return;
-    if (urls_count(text) > 1 && urls_check(text, &e) != JUSTALOCK_OK) {
+    if (urls_check(text, &e) != JUSTALOCK_OK) {
         /* All of its texts begin with "url: ". */
         config_fault(l, l->text->file, l->text->nodes[index].line,
                      l->text->nodes[index].column, "%s%s", l->path,
                      e.text + strcspn(e.text, ":"));
         return;
     }
-    while (urls_next(&at, one))
-        if (!is_server(l, index, one))
-            return;
     config_set_text(l, field, text);
 }

@@ -215,8 +215,9 @@ JUSTALOCK_API enum justalock_status justalock_options_refresh_ms(
  * The service: "https://justalock.dev/" by default, "http://head:7171/",
  * "unix:/run/justalock/server.sock"; several servers that share their state,
  * "http://a:7171,http://b:7171". No environment variable is read.
- * ARG   longer than 511 bytes, or none of these forms; of several, one twice,
- *       more than 8, http: beside https:, or the public service.
+ * ARG   longer than 511 bytes, or none of these forms; a user, a query or a
+ *       fragment in it; a port above 65535; of several, one twice, more than
+ *       8, http: beside https:, or the public service.
  * Source: Python, LockBuilder.base_url().
  */
 JUSTALOCK_API enum justalock_status

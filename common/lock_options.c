@@ -119,27 +119,7 @@ enum justalock_status justalock_options_url(struct justalock_options *options,
                                             const char *url,
                                             struct justalock_error *err)
 {
-    static const char *const forms[] = {"https://", "http://", "unix:/"};
-    char one[URLS_LEN + 1];
-    const char *at = url;
-    size_t i;
-
-    while (urls_next(&at, one)) {
-        bool known = false;
-
-        for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-            size_t len = strlen(forms[i]);
-
-            known = known || (strncmp(one, forms[i], len) == 0 && one[len]);
-        }
-        if (!known || !is_printable(one, strlen(one)))
-            return error_set(err, JUSTALOCK_ARG,
-                             "url: '%.80s' is not https://..., http://... or "
-                             "unix:/...",
-                             one);
-    }
-    /* Of one server, what else is wrong is said when it is to be used. */
-    if (urls_count(url) > 1 && urls_check(url, err) != JUSTALOCK_OK)
+    if (urls_check(url, err) != JUSTALOCK_OK)
         return JUSTALOCK_ARG;
     return set_text(options->service.url, sizeof(options->service.url), url,
                     "url", err);

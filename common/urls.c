@@ -4,6 +4,7 @@
  */
 #include "urls.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -58,6 +59,54 @@ static bool is_printable(const char *text)
     return true;
 }
 
+/* The host of a url: where it begins, and its length; 0: none. */
+static size_t url_host(const char *url, const char **ret_host)
+{
+    const char *host = strstr(url, "://");
+
+    if (host == NULL)
+        return 0;
+    *ret_host = host + 3;
+    if (host[3] == '[') {
+        size_t len = strcspn(host + 3, "]/");
+
+        return len + (host[3 + len] == ']');
+    }
+    return strcspn(host + 3, ":/?#");
+}
+
+/* What follows the host: nothing, or a port, and then perhaps a path. */
+static bool is_port_and_path(const char *rest)
+{
+    size_t digits;
+    long port;
+
+    if (rest[0] != ':')
+        return rest[0] == '\0' || rest[0] == '/';
+    digits = strspn(++rest, "0123456789");
+    if (digits < 1 || digits > 5 || (rest[digits] && rest[digits] != '/'))
+        return false;
+    port = strtol(rest, NULL, 10);
+    return port >= 1 && port <= 65535;
+}
+
+static enum justalock_status check_host(const char *url,
+                                        struct justalock_error *err)
+{
+    const char *host = "";
+    size_t len = url_host(url, &host);
+
+    if (host[0] == '[' && (len < 4 || host[len - 1] != ']'))
+        return error_set(err, JUSTALOCK_ARG,
+                         "url: %s: an IPv6 address is due within [ and ]", url);
+    if (is_port_and_path(host + len))
+        return JUSTALOCK_OK;
+    return error_set(err, JUSTALOCK_ARG,
+                     "url: %s: after the host a port within 1 and 65535 or a "
+                     "path is due; an IPv6 address stands within [ and ]",
+                     url);
+}
+
 static enum justalock_status check_one(const char *url,
                                        struct justalock_error *err)
 {
@@ -66,10 +115,11 @@ static enum justalock_status check_one(const char *url,
     if (is_unix(url)) {
         const char *path = url + strlen(URLS_UNIX);
 
-        if (path[0] != '/' || strlen(path) > UNIX_PATH_MAX)
+        if (path[0] != '/' || path[1] == '\0' || strlen(path) > UNIX_PATH_MAX ||
+            !is_printable(path))
             return error_set(err, JUSTALOCK_ARG,
-                             "url: %s: a path of 1 to %d bytes from / on is "
-                             "due after unix:",
+                             "url: %s: a path from / on of 2 to %d printable "
+                             "bytes is due after unix:",
                              url, UNIX_PATH_MAX);
         return JUSTALOCK_OK;
     }
@@ -82,25 +132,16 @@ static enum justalock_status check_one(const char *url,
                          "url: \"%s\" is not http://HOST, https://HOST or "
                          "unix:/PATH",
                          url);
-    if (strpbrk(rest, "@?# \\") || !is_printable(rest))
+    if (strchr(rest, '@'))
         return error_set(err, JUSTALOCK_ARG,
-                         "url: %s: no user, query, fragment, space or "
-                         "backslash may be in it",
+                         "url: no user or password may be in it; a token is "
+                         "read from a file (token_file)");
+    if (strpbrk(rest, "?# \\") || !is_printable(rest))
+        return error_set(err, JUSTALOCK_ARG,
+                         "url: %s: no query, fragment, space or backslash may "
+                         "be in it",
                          url);
-    return JUSTALOCK_OK;
-}
-
-/* The host of a url: where it begins, and its length; 0: none. */
-static size_t url_host(const char *url, const char **ret_host)
-{
-    const char *host = strstr(url, "://");
-
-    if (host == NULL)
-        return 0;
-    *ret_host = host + 3;
-    if (host[3] == '[')
-        return strcspn(host + 3, "]/") + 1;
-    return strcspn(host + 3, ":/?#");
+    return check_host(url, err);
 }
 
 static bool ends_with(const char *text, size_t len, const char *end)

@@ -24,10 +24,10 @@ bool urls_next(const char **at, char ret_url[URLS_LEN + 1]);
 size_t urls_count(const char *urls);
 
 /*
- * ARG, with the reason, where one of them is not http://, https:// or
- * unix:/path, or has a user, a query or a fragment in it; where one is missing
- * or doubled, there are too many, http: is beside https:, or the public
- * service, which has one server, is among several.
+ * ARG, with the reason ("url: ..."), where one of them is not http://, https://
+ * or unix:/path, has a user, a query or a fragment in it, or a port that there
+ * is not; where one is missing or doubled, there are too many, http: is beside
+ * https:, or the public service, which has one server, is among several.
  */
 enum justalock_status urls_check(const char *urls, struct justalock_error *err)
     JUSTALOCK_MUST;

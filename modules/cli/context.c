@@ -165,20 +165,6 @@ static enum justalock_status fill_service(struct cli_context *c,
     return st == JUSTALOCK_OK ? load_token(c, err) : st;
 }
 
-static enum justalock_status check_url(const char *url,
-                                       struct justalock_error *err)
-{
-    if (urls_count(url) > 1)
-        return urls_check(url, err);
-    if (strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0 ||
-        strncmp(url, "unix:/", 6) == 0)
-        return JUSTALOCK_OK;
-    return error_set(err, JUSTALOCK_ARG,
-                     "url \"%s\" does not begin with https://, http:// or "
-                     "unix:/",
-                     url);
-}
-
 enum justalock_status cli_context_open(struct cli_context *c, const char *path,
                                        const char *url, bool with_service,
                                        struct justalock_error *err)
@@ -189,7 +175,7 @@ enum justalock_status cli_context_open(struct cli_context *c, const char *path,
     memset(err, 0, sizeof(*err));
     url = env_or(url, "JUSTALOCK_URL");
     if (url != NULL && with_service) {
-        st = check_url(url, err);
+        st = urls_check(url, err);
         if (st != JUSTALOCK_OK)
             return st;
     }

@@ -37,6 +37,7 @@ for call in "run" "run x" "run -n -w 1s x true" "run -w 5x x true" \
     "run -t 0 x true" "run -t 65536 x true" "run -t 500ms x true" \
     "run -E 256 x true" "run --on-lost no x true" "run --nope x true" \
     "run --on-lost signal:NOPE x true" "run --url ftp://x/ x true" \
+    "run --url http://h:70000/ x true" "status --url http://h/?q x" \
     "status" "status a b" "list x" "release" "config" "config nope" "id"; do
     # shellcheck disable=SC2086
     is "usage: $call" "$(code "$J" $call)" 64

@@ -550,7 +550,7 @@ static void test_options_refuse(void **state)
                      JUSTALOCK_ARG);
     assert_int_equal(justalock_options_url(o, "http://a,ftp://b", &err),
                      JUSTALOCK_ARG);
-    assert_non_null(strstr(err.text, "'ftp://b'"));
+    assert_non_null(strstr(err.text, "\"ftp://b\""));
     assert_int_equal(justalock_options_url(o, "http://a,https://b", &err),
                      JUSTALOCK_ARG);
     assert_int_equal(justalock_options_url(o, "http://a,http://a", &err),

@@ -96,9 +96,10 @@ static void test_texts(void **state)
 static void test_url(void **state)
 {
     static const char *const bad[] = {
-        "ftp://x/",   "http:/x",     "https://",        "http://",
-        "unix:",      "unix:x",      "HTTP://x/",       "x",
-        " http://x/", "http://x/\n", "http://\xc3\xa4/"};
+        "ftp://x/",   "http:/x",     "https://",         "http://",
+        "unix:",      "unix:x",      "http://x:70000/",  "x",
+        " http://x/", "http://x/\n", "http://\xc3\xa4/", "http://x/?q",
+        "",           "http://u@x/", "http://::1:7171"};
     char text[600];
     struct justalock_error err;
 
