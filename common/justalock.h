@@ -81,8 +81,9 @@ struct justalock_error {
  * STATE, and the child neither refreshes nor releases what the parent holds.
  * Free them or leave them; new handles work. Children of _Fork() or of a raw
  * clone() must not call us.
- * exec, exit: all descriptors are close-on-exec. A process that ends without
- * release leaves the lock to the end of its lease.
+ * exec, exit: all descriptors are close-on-exec, but for pairs of sockets by
+ * which some releases of libcurl wake themselves: these lead nowhere. A process
+ * that ends without release leaves the lock to the end of its lease.
  * Source: Python is the client justalock_client 0.1.0; named where one of its
  * parts has its way here.
  */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define KEEPALIVE_IDLE_S 10L
@@ -45,6 +46,16 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 
     buf_add(&t->body, data, size * n);
     return t->body.failed ? 0 : size * n;
+}
+
+/* A child that lived on with the connection would keep our place in a queue
+ * after our death. libcurl itself asks for no SOCK_CLOEXEC. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose,
+                                 struct curl_sockaddr *at)
+{
+    (void)arg;
+    (void)purpose;
+    return socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
 }
 
 static bool is_set(const char *text)
@@ -147,6 +158,8 @@ static CURLcode set_bounds(CURL *easy, const struct transfer_request *r,
     set_long(&rc, easy, CURLOPT_FRESH_CONNECT, r->fresh ? 1L : 0L);
     if (v->version_num >= QUICK_EXIT_SINCE)
         (void)curl_easy_setopt(easy, QUICK_EXIT, 1L); /* else it would hang */
+    if (rc == CURLE_OK)
+        rc = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     if (rc == CURLE_OK)
         rc = curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
     if (rc == CURLE_OK)

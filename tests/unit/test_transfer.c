@@ -7,7 +7,9 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -125,15 +127,37 @@ static void await(struct rig *r, unsigned done)
     }
 }
 
+/* Connections to that address; none may be left to a program that we start. */
+static unsigned connections(const void *peer, size_t len)
+{
+    struct sockaddr_un at; /* the longest of them */
+    unsigned n = 0;
+
+    for (int fd = 0; fd < 256; fd++) {
+        socklen_t at_len = sizeof(at);
+
+        memset(&at, 0, sizeof(at));
+        if (getpeername(fd, (struct sockaddr *)&at, &at_len) != 0 ||
+            memcmp(&at, peer, len) != 0)
+            continue;
+        assert_int_not_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+        n++;
+    }
+    return n;
+}
+
 static void test_exchange(void **state)
 {
     struct rig r;
     struct fake_request got;
     char value[64];
     struct transfer_request q = {.body = "a\0b", .body_len = 3};
+    struct sockaddr_in peer = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
     (void)state;
     rig_up(&r);
+    peer.sin_port = htons((uint16_t)fake_port(r.f));
     (void)snprintf(r.step.headers, sizeof(r.step.headers), "X-One: 1\r\n");
     (void)snprintf(r.step.body, sizeof(r.step.body), "hello");
     q.headers[0] = "X-Two: 2";
@@ -148,6 +172,7 @@ static void test_exchange(void **state)
     assert_true(fake_header(&got, "X-Two", value, sizeof(value)));
     assert_true(fake_header(&got, "Content-Type", value, sizeof(value)));
     assert_string_equal(value, "application/octet-stream");
+    assert_int_equal(connections(&peer, sizeof(peer)), 1);
     rig_down(&r);
 }
 
@@ -523,6 +548,7 @@ static void test_unix_socket(void **state)
     await(&r, 1);
     assert_int_equal(r.last.status, JUSTALOCK_OK);
     assert_string_equal(r.body, "ux");
+    assert_int_equal(connections(&at, sizeof(at)), 1);
     rig_down(&r);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(unlink(at.sun_path), 0);
