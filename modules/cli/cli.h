@@ -44,6 +44,12 @@ struct cli_context {
     struct keeper_service service;
 };
 
+/* config_load() that has told stderr what is wrong: err then says only that.
+ * DENIED: not ours to read. */
+enum justalock_status cli_config_load(const char *path, struct config **ret,
+                                      struct justalock_error *err)
+    JUSTALOCK_MUST;
+
 /*
  * Read the configuration from path (NULL: JUSTALOCK_CONFIG, else the default
  * one), then the secret where names are hashed, and the service's files where

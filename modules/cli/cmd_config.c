@@ -24,7 +24,7 @@ static int show(const char *path, bool json)
 {
     struct justalock_error err;
     struct config *c;
-    enum justalock_status st = config_load(path, &c, stderr, &err);
+    enum justalock_status st = cli_config_load(path, &c, &err);
 
     if (st != JUSTALOCK_OK)
         return cli_fail(&err, st);
@@ -39,7 +39,7 @@ static int locks(const char *path, unsigned kinds, bool json)
 {
     struct justalock_error err;
     struct config *c;
-    enum justalock_status st = config_load(path, &c, stderr, &err);
+    enum justalock_status st = cli_config_load(path, &c, &err);
 
     if (st != JUSTALOCK_OK)
         return cli_fail(&err, st);

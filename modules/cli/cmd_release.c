@@ -189,7 +189,7 @@ static int release(const struct cli_context *c, const char *name, unsigned slot,
         return CLI_DENIED;
     st = ask_all(c->service.url, &id, slot, text, sizeof(text), &err);
     if (st != JUSTALOCK_OK)
-        return cli_fail(&err, st);
+        return cli_fail(&err, error_wrap(&err, st, "%s", name));
     (void)printf("%s: %s\n", name, text);
     return CLI_OK;
 }

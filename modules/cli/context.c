@@ -25,16 +25,15 @@ static const char *env_or(const char *value, const char *name)
     return env != NULL && env[0] != '\0' ? env : NULL;
 }
 
-static enum justalock_status load_config(struct cli_context *c,
-                                         const char *path,
-                                         struct justalock_error *err)
+enum justalock_status cli_config_load(const char *path, struct config **ret,
+                                      struct justalock_error *err)
 {
-    enum justalock_status st;
+    enum justalock_status st = config_load(path, ret, stderr, err);
 
-    st = config_load(path, &c->config, stderr, err);
-    if (st != JUSTALOCK_OK && err->sys_errno == EACCES)
-        return error_wrap(err, JUSTALOCK_DENIED, "not allowed");
-    return st;
+    if (st != JUSTALOCK_CONFIG) /* of that nothing has been said */
+        return st;
+    return error_set(err, err->sys_errno == EACCES ? JUSTALOCK_DENIED : st,
+                     "the configuration cannot be used, as said above");
 }
 
 static enum justalock_status load_secret(struct cli_context *c,
@@ -179,7 +178,7 @@ enum justalock_status cli_context_open(struct cli_context *c, const char *path,
         if (st != JUSTALOCK_OK)
             return st;
     }
-    st = load_config(c, env_or(path, "JUSTALOCK_CONFIG"), err);
+    st = cli_config_load(env_or(path, "JUSTALOCK_CONFIG"), &c->config, err);
     if (st == JUSTALOCK_OK)
         st = load_secret(c, err);
     if (st == JUSTALOCK_OK && with_service)

@@ -50,6 +50,19 @@ is "a label too long" \
 is "a client id too long" \
     "$(code "$J" run --client-id "$(printf '%065d' 0)" x true)" 64
 
+# A fault of the configuration is told once, with its place.
+echo '{"nope": 1}' >"$T/wrong.json"
+for call in "run --config $T/wrong.json x true" "id --config $T/wrong.json x" \
+    "config show --config $T/wrong.json" "config locks --config $T/wrong.json"; do
+    # shellcheck disable=SC2086
+    is "wrong configuration: ${call%% --*}" "$(code "$J" $call)" 78
+    is "wrong configuration: ${call%% --*}: said once" \
+        "$(grep -c 'wrong.json:1:2:.* nope: unknown key' "$T/err") \
+$(grep -c 'unknown key' "$T/err")" "1 1"
+    like "wrong configuration: ${call%% --*}: by whom" "$(tail -n 1 "$T/err")" \
+        '^justalock: the configuration cannot be used'
+done
+
 # Each id that the Python client makes of a text, and each that it cannot.
 bad=0 n=0
 while IFS= read -r line; do
