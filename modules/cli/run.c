@@ -186,6 +186,12 @@ static int parse_call(struct run_options *o, int argc, char **argv)
         return cli_usage("run", "%s", err.text);
     if (optind < argc && strcmp(argv[optind], "--") == 0)
         optind++;
+    else if (optind < argc && argv[optind][0] == '-')
+        return cli_usage("run",
+                         "%s stands after the lock's name, where the command "
+                         "begins: options stand before the name, a line of "
+                         "shell is sh -c LINE, a command %s is -- %s",
+                         argv[optind], argv[optind], argv[optind]);
     if (optind >= argc)
         return cli_usage("run", "the command is missing");
     o->argv = argv + optind;

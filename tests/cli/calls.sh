@@ -37,12 +37,16 @@ for call in "run" "run x" "run -n -w 1s x true" "run -w 5x x true" \
     "run -t 0 x true" "run -t 65536 x true" "run -t 500ms x true" \
     "run -E 256 x true" "run --on-lost no x true" "run --nope x true" \
     "run --on-lost signal:NOPE x true" "run --url ftp://x/ x true" \
-    "run --url http://h:70000/ x true" "status --url http://h/?q x" \
+    "run x -n true" "run x -c true" "run x --" "run --url http://h:70000/ x true" "status --url http://h/?q x" \
     "status" "status a b" "list x" "release" "config" "config nope" "id"; do
     # shellcheck disable=SC2086
     is "usage: $call" "$(code "$J" $call)" 64
     like "usage: $call: said in plain lines" "$(cat "$T/err")" '^justalock: '
 done
+like "an option after the name: what is meant" \
+    "$("$J" run x -c 'echo y' 2>&1)" 'options stand before the name.* sh -c LINE'
+is "a command that begins with -" \
+    "$(code "$J" run --no-agent --url unix:/nowhere/s -n x -- -c)" 69
 is "a name with a control character" \
     "$(code "$J" run --no-agent "$(printf 'a\tb')" true)" 64
 is "a label too long" \
