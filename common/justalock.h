@@ -361,6 +361,8 @@ JUSTALOCK_API int64_t justalock_remaining_ms(struct justalock *lock);
  * OK        it is still held after timeout_ms.
  * CANCELED  another thread released it.
  * STATE     nothing is held.
+ * ARG       timeout_ms is below -1.
+ * ARG       timeout_ms is below -1.
  *
  * Blocks. Source: Python, Lock.wait_for_lock_lost().
  */

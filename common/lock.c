@@ -272,6 +272,8 @@ enum justalock_status justalock_acquire(struct justalock *lock,
 
     if (lock->dead)
         return dead(err);
+    if (timeout_ms < -1)
+        return lock_bad_timeout(timeout_ms, err);
     st = new_holding(lock, timeout_ms, &h, err);
     if (st != JUSTALOCK_OK)
         return st;

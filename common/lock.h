@@ -145,6 +145,10 @@ void library_drop(struct holding *h);
 /* ---- lock_view.c: with library.mutex held ---- */
 void lock_view_add(struct query *q, const struct keeper_view *view);
 
+/* lock_view.c: ARG. */
+enum justalock_status lock_bad_timeout(int64_t timeout_ms,
+                                       struct justalock_error *err);
+
 /* ---- lock_state.c: with library.mutex held ---- */
 
 /* HELD becomes LOST when its deadline has passed. */

@@ -62,6 +62,15 @@ static enum justalock_status look(struct justalock *lock,
     return error_set(err, JUSTALOCK_CANCELED, "the lock was released");
 }
 
+/* A time that was reckoned and has run out must not mean for ever. */
+enum justalock_status lock_bad_timeout(int64_t timeout_ms,
+                                       struct justalock_error *err)
+{
+    return error_set(err, JUSTALOCK_ARG,
+                     "timeout_ms: %lld is below -1, which is for ever",
+                     (long long)timeout_ms);
+}
+
 enum justalock_status justalock_wait_lost(struct justalock *lock,
                                           int64_t timeout_ms,
                                           struct justalock_error *err)
@@ -71,6 +80,8 @@ enum justalock_status justalock_wait_lost(struct justalock *lock,
     const struct holding *h;
     enum justalock_status st;
 
+    if (timeout_ms < -1)
+        return lock_bad_timeout(timeout_ms, err);
     pthread_mutex_lock(&library.mutex);
     h = lock->holding;
     st = look(lock, h, err);

@@ -599,8 +599,15 @@ static void test_busy(void **state)
     assert_string_equal(who.since, "2026-11-23T07:46:09Z");
     assert_int_equal(justalock_acquire(lock, 5, &err), JUSTALOCK_HELD);
     assert_int_equal(justalock_is_lost(lock), 0);
+    /* The rest of a time that has run out is not for ever. */
+    assert_fails(justalock_acquire(lock, -2, &err), JUSTALOCK_ARG, err,
+                 "timeout_ms: -2 is below -1");
+    assert_fails(justalock_with(lock, INT64_MIN, NULL, NULL, &err),
+                 JUSTALOCK_ARG, err, "timeout_ms: ");
     PLAY(play, GRANT);
     assert_int_equal(justalock_try(lock, &err), JUSTALOCK_OK);
+    assert_fails(justalock_wait_lost(lock, -2, &err), JUSTALOCK_ARG, err,
+                 "timeout_ms: -2 is below -1");
     assert_int_equal(justalock_holder(lock, &who, &err), JUSTALOCK_STATE);
     justalock_free(lock);
 }
