@@ -69,18 +69,28 @@ static void refuse_busy(struct guard *g, struct work *w, const struct held *h)
         hold_refuse(g, w, WIRE_REFUSED_BUSY, text);
 }
 
+/* The name of the lock that is asked for, of several. */
+static const char *asked_name(const struct work *w)
+{
+    for (size_t i = 0; i < w->f.helds_len; i++)
+        if (w->helds[i].state == HELD_ASKING)
+            return w->helds[i].name;
+    return w->helds[0].name;
+}
+
 static void refuse_silent(struct guard *g, struct work *w)
 {
     char text[WIRE_TEXT_MAX + 1];
 
     (void)snprintf(text, sizeof(text),
-                   "the lock service %.200s does not answer: %s",
-                   w->service->url, w->trouble);
+                   "the lock service %.160s, asked for lock \"%.80s\", does "
+                   "not answer: %s",
+                   w->service->url, asked_name(w), w->trouble);
     if (w->f.on_unreachable == CONFIG_UNREACHABLE_OPEN) {
         (void)snprintf(text, sizeof(text),
                        "starting without lock \"%.80s\", as configured: the "
                        "lock service does not answer: %s",
-                       w->helds[0].name, w->trouble);
+                       asked_name(w), w->trouble);
         hold_refuse(g, w, WIRE_GO, text);
     } else if (w->f.kind == WORK_JOB) {
         job_refused(g, w, WIRE_REFUSED_NET, text);

@@ -98,7 +98,8 @@ static void trouble_is_waited_out_for_a_while(void **state)
     rig_tick(GUARD_PATIENCE_MS - 200);
     assert_int_equal(rig_work()->state, WORK_ASKING);
     rig_tick(GUARD_PATIENCE_MS + 200);
-    rig_expect(fd, WIRE_REFUSED_NET, "does not answer: no route to host");
+    rig_expect(fd, WIRE_REFUSED_NET,
+               ", asked for lock \"a\", does not answer: no route to host");
     rig_give_back(1);
     /* One that has said that we wait is waited for. */
     fd = waits("a");
