@@ -138,7 +138,7 @@ int cmd_status(int argc, char **argv)
         st = hold_query(&c.service, &id, LIMIT_MS, &views, &err);
     cli_context_close(&c);
     if (st != JUSTALOCK_OK)
-        return cli_fail(&err, st);
+        return cli_fail(&err, error_wrap(&err, st, "%s", argv[optind]));
     (json ? print_json : print_text)(argv[optind], &views);
     return CLI_OK;
 }

@@ -196,6 +196,7 @@ is "away, -n" "$(code run -n x touch "$T/ran")" 69
 like "away, -n: said" "$(cat "$T/err")" 'x: .*touch was not started'
 is "away, -w 1s" "$(code run -w 1s x touch "$T/ran")" 69
 is "status" "$(code "$J" status x)" 69
+like "status: of which lock" "$(cat "$T/err")" '^justalock: x: '
 ok "nothing ran" [ ! -e "$T/ran" ]
 "$J" run x echo here >"$T/late" 2>"$T/err" &
 late=$!
