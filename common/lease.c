@@ -372,7 +372,8 @@ static enum lease_verdict answered_held(struct lease *l,
         return lose(l, "no answer came before the lease ended");
     switch (answer) {
     case LEASE_ANSWER_CONFLICT:
-        return lose(l, "the service says that another holds it");
+        return lose(l, "the service says that another holds it, or that it "
+                       "was broken");
     case LEASE_ANSWER_NEW:
         return lose(l, "it had lapsed at the service and was granted anew");
     case LEASE_ANSWER_HELD:

@@ -53,6 +53,8 @@ static void refuse_busy(struct guard *g, struct work *w, const struct held *h)
 {
     char who[200];
     char text[WIRE_TEXT_MAX + 1];
+    int64_t waited_ms = clock_elapsed_ms(w->asked, clock_now());
+    bool is_short = waited_ms < 1000;
 
     say_holder(h, who, sizeof(who));
     if (hold_is_try(w))
@@ -60,9 +62,9 @@ static void refuse_busy(struct guard *g, struct work *w, const struct held *h)
                        who);
     else
         (void)snprintf(text, sizeof(text),
-                       "lock \"%s\" is still held by %s after %" PRId64 " s",
-                       h->name, who,
-                       clock_elapsed_ms(w->asked, clock_now()) / 1000);
+                       "lock \"%s\" is still held by %s after %" PRId64 " %s",
+                       h->name, who, is_short ? waited_ms : waited_ms / 1000,
+                       is_short ? "ms" : "s");
     if (w->f.kind == WORK_JOB)
         job_refused(g, w, WIRE_REFUSED_BUSY, text);
     else

@@ -35,18 +35,33 @@ static void filled_times(const struct held *h, struct lease_times *ret_times)
     *ret_times = t;
 }
 
+static struct clock_time end_of(const struct held *h)
+{
+    struct lease_times t;
+
+    filled_times(h, &t);
+    return lease_deadline(&t, h->t0);
+}
+
 /* The earliest of all its locks. */
 static struct clock_time deadline_of(const struct work *w)
 {
     struct clock_time d = clock_never();
 
-    for (size_t i = 0; i < w->f.helds_len; i++) {
-        struct lease_times t;
-
-        filled_times(&w->helds[i], &t);
-        d = clock_min(d, lease_deadline(&t, w->helds[i].t0));
-    }
+    for (size_t i = 0; i < w->f.helds_len; i++)
+        d = clock_min(d, end_of(&w->helds[i]));
     return d;
+}
+
+/* The lock whose lease ends first. */
+static const struct held *first_to_end(const struct work *w)
+{
+    const struct held *first = w->helds;
+
+    for (size_t i = 1; i < w->f.helds_len; i++)
+        if (clock_left_ms(end_of(&w->helds[i]), end_of(first)) < 0)
+            first = &w->helds[i];
+    return first;
 }
 
 static void leads_of(const struct work *w, struct row_plan *plan)
@@ -410,7 +425,8 @@ static void found_ending(struct guard *g, struct work *w)
     (void)snprintf(text, sizeof(text),
                    "lock \"%.80s\" is lost: it could not be refreshed in "
                    "time%s%.120s",
-                   w->helds[0].name, w->trouble[0] ? ": " : "", w->trouble);
+                   first_to_end(w)->name, w->trouble[0] ? ": " : "",
+                   w->trouble);
     /* By the row's plan: it has its grace until KILL. */
     tell_loss(g, w, text);
 }

@@ -68,6 +68,12 @@ static void busy_is_said_and_waited_for(void **state)
     rig_expect(fd, WIRE_REFUSED_BUSY,
                "lock \"a\" is still held by job 7 since");
     rig_give_back(1);
+    fd = waits("a"); /* not "after 0 s" */
+    rig_event(handle(), KEEPER_BUSY, JUSTALOCK_HELD, "");
+    (void)note(fd);
+    rig_event(handle(), KEEPER_TIMEOUT, JUSTALOCK_HELD, "");
+    rig_expect(fd, WIRE_REFUSED_BUSY, " ms");
+    rig_give_back(1);
     assert_null(rig_work());
 }
 

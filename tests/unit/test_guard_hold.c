@@ -141,6 +141,30 @@ static void extended_by_what_the_keeper_says(void **state)
     assert_null(rig_work());
 }
 
+/* Of several the one that could not be refreshed, in whatever place. */
+static void the_one_that_ended_is_named(void **state)
+{
+    (void)state;
+    rig_keeper();
+    for (size_t i = 0; i < 3; i++) {
+        int fd = rig_request(rig_command("a,b,c"));
+        struct work *w;
+        char text[PARSE_NAME_MAX + 80];
+
+        for (size_t k = 0; k < 3; k++)
+            (void)rig_grant(k == i ? 1000 : 0);
+        rig_expect(fd, WIRE_GO, "");
+        w = rig_work();
+        (void)snprintf(text, sizeof(text), "lock \"%s\" is lost: it could not",
+                       w->helds[i].name);
+        rig_row(w, ROW_ENDING);
+        assert_has(rig_answer(fd)->text, text);
+        (void)close(fd);
+        rig_row(w, ROW_DEAD);
+        rig_give_back(3);
+    }
+}
+
 /* TERM has come in time; KILL comes as planned, or when another has it. */
 static void grace_until_another_has_it(void **state)
 {
@@ -436,6 +460,7 @@ int main(void)
         RIG_TEST(a_grant_that_is_too_old_starts_nothing),
         RIG_TEST(several_one_after_the_other),
         RIG_TEST(extended_by_what_the_keeper_says),
+        RIG_TEST(the_one_that_ended_is_named),
         RIG_TEST(grace_until_another_has_it),
         RIG_TEST(lost_is_ended_at_once),
         RIG_TEST(lost_and_left_alone),
