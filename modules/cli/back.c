@@ -86,7 +86,6 @@ static void start_command(struct back *b, const struct keeper_event *e)
         back_release(b, cli_fail(&err, err.status));
         return;
     }
-    b->a->page->on_terminal = pass.on_terminal;
     b->a->page->child = b->child.pid;
     b->state = BACK_WORKING;
     if (child_go(&b->child, &pass, &err) != JUSTALOCK_OK)
@@ -216,7 +215,6 @@ static void read_signals(struct back *b)
     while ((signo = signals_next(&b->a->base->signals)) > 0)
         if (signo != SIGCHLD && signals_is_ending(signo))
             back_signal(b, signo);
-    back_reap(b);
 }
 
 static void on_time(struct back *b)
@@ -254,9 +252,11 @@ static void loop(struct back *b)
         p[3] = (struct pollfd){.fd = b->a->hold.fd, .events = POLLIN};
         (void)poll(p, 4, -1); /* all signals are blocked: no EINTR */
         on_time(b);
-        read_keeper(b);
+        /* Nothing starts for one who is gone or has ended the wait. */
         read_front(b);
         read_signals(b);
+        read_keeper(b); /* a loss before an end: both may be there */
+        back_reap(b);
     }
 }
 

@@ -32,9 +32,10 @@ struct back {
                                   ENDING, KILLING: (next) KILL; RELEASING:
                                   give up */
     bool is_lost;
-    bool has_exited; /* the command itself */
-    int wait_status; /* of it */
-    bool told;       /* the front knows the exit code */
+    bool has_stopped; /* the command itself, and the front with it */
+    bool has_exited;  /* the command itself */
+    int wait_status;  /* of it */
+    bool told;        /* the front knows the exit code */
     int code;
     char holder[KEEPER_HOLDER_MAX + 1];
     char since[KEEPER_SINCE_MAX + 1];

@@ -138,10 +138,17 @@ static void on_child(struct back *b, int status)
 
     if (WIFSTOPPED(status)) {
         signo = WSTOPSIG(status);
-        if (signo == SIGTSTP || signo == SIGTTIN || signo == SIGTTOU)
-            (void)talk_send(b->front, TALK_STOPPED, signo);
+        if (signo != SIGTSTP && signo != SIGTTIN && signo != SIGTTOU)
+            return;
+        b->has_stopped = true;
+        b->a->page->goes_on = 0;
+        (void)talk_send(b->front, TALK_STOPPED, signo);
     } else if (WIFCONTINUED(status)) {
-        /* The front may have stopped with it. Our parent: not reused. */
+        if (!b->has_stopped)
+            return;
+        /* The front stops with it, has, or will. Our parent: not reused. */
+        b->has_stopped = false;
+        b->a->page->goes_on = 1;
         if (getppid() == b->a->front)
             (void)kill(b->a->front, SIGCONT);
     } else {

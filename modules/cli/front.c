@@ -24,8 +24,9 @@ struct front {
     struct alone *a;
     pid_t back;
     int timer;
-    int talk;      /* -1: the back is gone */
-    bool is_alone; /* the back died before its time */
+    int talk;        /* -1: the back is gone */
+    bool is_alone;   /* the back died before its time */
+    sigset_t missed; /* signals that it could not be told of */
     bool has_exited;
     int wait_status; /* of the command */
     bool had_terminal;
@@ -143,16 +144,47 @@ static void on_time(struct front *f)
     f->kill_at = clock_add(now, ALONE_LOOK_MS);
 }
 
-/* Stop as the command did, and go on with it. */
+/* It may have been reaped by the back, and its pid be another's by now. */
+static bool is_child(pid_t pid)
+{
+    siginfo_t info;
+
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+static void signal_command(const struct front *f, int signo)
+{
+    pid_t command = command_of(f);
+
+    if (!f->has_exited && command != 0 && is_child(command))
+        (void)kill(-command, signo);
+}
+
+static void pass_signal(struct front *f, int signo)
+{
+    if (f->is_alone)
+        signal_command(f, signo);
+    else if (!talk_send(f->talk, TALK_SIGNAL, signo))
+        (void)sigaddset(&f->missed, signo); /* it is dead, or will be */
+}
+
+/* Stop as the command did, and go on with it. But who is alone in ending the
+ * work in time does not stop. */
 static void stop_with_command(struct front *f)
 {
     const struct terminal *t = &f->a->base->terminal;
-    bool had = terminal_take(t, command_of(f));
+    const _Atomic int *call_off = f->is_alone ? NULL : &f->a->page->goes_on;
+    bool has_stopped;
 
-    signals_stop_self();
-    if (had && terminal_is_ours(t))
-        terminal_give(t, command_of(f));
-    (void)talk_send(f->talk, TALK_SIGNAL, SIGCONT);
+    if (f->is_alone && f->a->on_lost == CONFIG_LOST_KILL)
+        return;
+    (void)terminal_take(t, command_of(f));
+    has_stopped = signals_stop_self(call_off);
+    terminal_pass_on(t, command_of(f));
+    if (!has_stopped)
+        return;
+    f->a->page->goes_on = 1; /* an older word of the back stops nobody */
+    pass_signal(f, SIGCONT);
 }
 
 static void on_exited(struct front *f, int status)
@@ -179,12 +211,18 @@ static void on_talk(struct front *f, const struct talk *t)
     }
 }
 
+static void pass_missed_on(const struct front *f)
+{
+    for (int n = 1; n < NSIG; n++)
+        if (sigismember(&f->missed, n) == 1)
+            signal_command(f, n);
+}
+
 /* The back died before its time; all below it is ours now. */
 static void take_over(struct front *f)
 {
     const struct run_options *o = f->a->base->options;
 
-    f->is_alone = true;
     if (f->a->page->state == PAGE_DONE) {
         finish(f, f->has_exited ? child_code(f->wait_status) : CLI_LOCAL);
     } else if (command_of(f) == 0) {
@@ -200,8 +238,9 @@ static void take_over(struct front *f)
                 "without it",
                 o->lock, o->argv[0]);
         if (f->a->on_lost == CONFIG_LOST_SIGNAL &&
-            page_claim_warning(f->a->page) && !f->has_exited)
-            (void)kill(-command_of(f), f->a->lost_signal);
+            page_claim_warning(f->a->page))
+            signal_command(f, f->a->lost_signal);
+        pass_missed_on(f);
     }
 }
 
@@ -220,26 +259,41 @@ static void read_talk(struct front *f)
     }
 }
 
-static void reap(struct front *f)
+static void on_child(struct front *f, pid_t pid, int status)
 {
-    bool died = false;
-    int status = 0;
-    pid_t pid;
+    if (WIFSTOPPED(status)) {
+        int signo = WSTOPSIG(status);
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (pid == f->back && !f->is_alone)
-            died = true;
-        else if (f->is_alone && pid == command_of(f))
-            on_exited(f, status);
-    }
-    if (died) {
+        if (f->is_alone && pid == command_of(f) &&
+            (signo == SIGTSTP || signo == SIGTTIN || signo == SIGTTOU))
+            stop_with_command(f);
+    } else if (pid == f->back && !f->is_alone) {
+        f->is_alone = true;
         read_talk(f); /* its last words */
         if (!f->is_over)
             take_over(f);
+    } else if (f->is_alone && pid == command_of(f) && !f->has_exited) {
+        on_exited(f, status);
     }
+}
+
+static void reap_children(struct front *f)
+{
+    int status = 0;
+    pid_t pid;
+
+    while (!f->is_over && (pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0)
+        on_child(f, pid, status);
+}
+
+static void reap(struct front *f)
+{
+    reap_children(f);
     if (!f->is_alone || f->is_over || signal_work(f, 0) != 0)
         return;
-    /* All of the work has come down to us and is gone. */
+    /* All of the work has come down to us and is gone; the command perhaps
+     * just now, and its status with it. */
+    reap_children(f);
     end_helpers(f);
     if (f->a->on_lost == CONFIG_LOST_KILL)
         finish(f, CLI_LOST);
@@ -249,22 +303,18 @@ static void reap(struct front *f)
 
 static void on_signal(struct front *f, int signo)
 {
-    const struct terminal *t = &f->a->base->terminal;
-    pid_t command = command_of(f);
+    /* What the command left behind was never in the foreground. */
+    bool is_there = command_of(f) != 0 && !f->has_exited;
 
-    if (signo == SIGTSTP && command == 0) {
-        signals_stop_self();
+    if (signo == SIGTSTP && !is_there) {
+        if (!f->is_alone || f->a->on_lost != CONFIG_LOST_KILL)
+            (void)signals_stop_self(NULL);
         return;
     }
-    if (signo == SIGCONT && f->a->page->on_terminal && !f->has_exited &&
-        terminal_is_ours(t))
-        terminal_give(t, command);
-    if (!signals_is_forwarded(signo))
-        return;
-    if (!f->is_alone)
-        (void)talk_send(f->talk, TALK_SIGNAL, signo);
-    else if (!f->has_exited && command != 0)
-        (void)kill(-command, signo); /* our child, not reaped */
+    if (signo == SIGCONT && is_there)
+        terminal_pass_on(&f->a->base->terminal, command_of(f));
+    if (signals_is_forwarded(signo))
+        pass_signal(f, signo);
 }
 
 static void loop(struct front *f)
@@ -279,11 +329,11 @@ static void loop(struct front *f)
         p[2] = (struct pollfd){.fd = f->talk, .events = POLLIN};
         (void)poll(p, 3, -1); /* all signals are blocked: no EINTR */
         on_time(f);
+        reap(f); /* first: a stop that a dead back tells of is not for us */
         read_talk(f);
         while (!f->is_over && (signo = signals_next(&f->a->base->signals)) > 0)
             on_signal(f, signo);
-        if (!f->is_over)
-            reap(f);
+        reap(f); /* its signal is taken now */
     }
 }
 
@@ -317,6 +367,7 @@ int front_main(struct alone *a, pid_t back)
     f.a = a;
     f.back = back;
     f.talk = a->front_end;
+    (void)sigemptyset(&f.missed);
     if (timer_open(&f.timer, &err) != JUSTALOCK_OK) {
         /* The back sees that we are gone and ends. */
         return cli_fail(&err, JUSTALOCK_SYS);

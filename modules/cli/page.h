@@ -31,7 +31,7 @@ struct page {
     _Atomic int warned;       /* the work has got its TERM or signal */
     _Atomic int child;        /* pid and group of the command, 0: none */
     _Atomic int keeper;       /* pid of the present keeper */
-    _Atomic int on_terminal;  /* the command has been given the terminal */
+    _Atomic int goes_on;      /* the command, which had stopped */
 };
 
 enum justalock_status page_new(struct page **ret_page,

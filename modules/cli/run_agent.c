@@ -134,7 +134,7 @@ static int wait_signals(struct agent_run *r)
 
     while ((signo = signals_next(&r->base->signals)) > 0) {
         if (signo == SIGTSTP) {
-            signals_stop_self();
+            (void)signals_stop_self(NULL);
         } else if (signals_is_ending(signo)) {
             waiting_done(&r->waiting);
             return run_signal_code(signo);
@@ -271,11 +271,10 @@ static int start(struct agent_run *r, const struct wire_msg *granted)
 static void stop_with_command(struct agent_run *r)
 {
     const struct terminal *t = &r->base->terminal;
-    bool had = terminal_take(t, r->child.pid);
 
-    signals_stop_self();
-    if (had && terminal_is_ours(t))
-        terminal_give(t, r->child.pid);
+    (void)terminal_take(t, r->child.pid);
+    (void)signals_stop_self(NULL);
+    terminal_pass_on(t, r->child.pid);
     (void)kill(-r->child.pid, SIGCONT);
 }
 
@@ -303,9 +302,12 @@ static void read_signals(struct agent_run *r)
 {
     int signo;
 
-    while ((signo = signals_next(&r->base->signals)) > 0)
-        if (signals_is_forwarded(signo) && !r->has_exited)
+    while ((signo = signals_next(&r->base->signals)) > 0) {
+        if (signo == SIGCONT)
+            terminal_pass_on(&r->base->terminal, r->child.pid);
+        if (signals_is_forwarded(signo))
             (void)kill(-r->child.pid, signo); /* not reaped: its own group */
+    }
     reap(r);
 }
 

@@ -67,22 +67,32 @@ void signals_restore(const struct signals *s)
     (void)sigprocmask(SIG_SETMASK, &s->saved, NULL);
 }
 
-void signals_stop_self(void)
+bool signals_stop_self(const _Atomic int *call_off)
 {
-    struct sigaction dfl, old;
-    sigset_t one;
+    struct sigaction act, old;
+    sigset_t one, before;
+    bool is_off;
 
-    memset(&dfl, 0, sizeof(dfl));
-    dfl.sa_handler = SIG_DFL;
+    memset(&act, 0, sizeof(act));
+    act.sa_handler = SIG_DFL;
     (void)sigemptyset(&one);
     (void)sigaddset(&one, SIGTSTP);
-    if (sigaction(SIGTSTP, &dfl, &old) != 0)
-        return;
+    if (sigprocmask(SIG_BLOCK, &one, &before) != 0 ||
+        sigaction(SIGTSTP, &act, &old) != 0)
+        return true;
+    /* Each of SIGTSTP and SIGCONT takes a pending other one away: the SIGCONT
+     * of who calls it off after our look comes after this one. */
     (void)kill(getpid(), SIGTSTP);
+    is_off = call_off != NULL && *call_off != 0;
+    if (is_off) {
+        act.sa_handler = SIG_IGN; /* discards the pending one */
+        (void)sigaction(SIGTSTP, &act, NULL);
+    }
     /* We stop within this call, and go on from it after SIGCONT. */
     (void)sigprocmask(SIG_UNBLOCK, &one, NULL);
-    (void)sigprocmask(SIG_BLOCK, &one, NULL);
     (void)sigaction(SIGTSTP, &old, NULL);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    return !is_off;
 }
 
 bool signals_is_forwarded(int signo)

@@ -7,6 +7,7 @@
 #define CLI_SIGNALS_H
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "error.h"
@@ -29,9 +30,13 @@ enum justalock_status signals_reopen(struct signals *s,
 int signals_next(const struct signals *s);
 /* Mask and dispositions as we found them: for the child, before exec. */
 void signals_restore(const struct signals *s);
-/* Let SIGTSTP act on us as on any program. Returns when we go on; at once
- * where nobody could make us go on (an orphaned process group). */
-void signals_stop_self(void);
+/*
+ * Let SIGTSTP act on us as on any program. Returns when we go on; at once
+ * where nobody could make us go on (an orphaned process group). call_off (may
+ * be NULL): who sets it and then sends us SIGCONT has us go on, whenever that
+ * is; false: it was set before we stopped.
+ */
+bool signals_stop_self(const _Atomic int *call_off);
 /* Is this one passed on to the command? */
 bool signals_is_forwarded(int signo);
 /* Does it end a wait, as it would end a program without handlers? */

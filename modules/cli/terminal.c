@@ -37,3 +37,9 @@ bool terminal_take(const struct terminal *t, pid_t group)
     (void)tcsetpgrp(t->fd, t->own); /* the terminal may be gone by now */
     return true;
 }
+
+void terminal_pass_on(const struct terminal *t, pid_t group)
+{
+    if (terminal_is_ours(t))
+        terminal_give(t, group);
+}

@@ -22,5 +22,7 @@ bool terminal_is_of(const struct terminal *t, pid_t group);
 void terminal_give(const struct terminal *t, pid_t group);
 /* Back to our group, if `group` has it. Returns whether it had. */
 bool terminal_take(const struct terminal *t, pid_t group);
+/* To `group`, if ours has it: a shell has put us into the foreground. */
+void terminal_pass_on(const struct terminal *t, pid_t group);
 
 #endif
