@@ -3,8 +3,11 @@
  * main.c - the program justalock: finds the subcommand, prints help and
  * version. Each subcommand is a file of its own.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -36,10 +39,31 @@ static int run_command(size_t which, int argc, char **argv)
     return commands[which].run(argc, argv);
 }
 
-/* What stdout could not take is an error of the call, as for any filter. */
+/*
+ * Where the caller has none of 0, 1, 2, what we open next, a socket perhaps,
+ * would be it, and be read, written or replaced as such. In its place stands
+ * one that fails as none would (stdin cannot be read, stdout not be written)
+ * and that ends at an exec: a command that we start has none, either.
+ */
+static bool hold_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        int way = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", way | O_CLOEXEC) != fd) /* the lowest free */
+            return false;
+    }
+    return true;
+}
+
+/* What stdout could not take is an error of the call, as for any filter. What
+ * it refused earlier than at the end is not in the buffer any more. */
 static int finish(int code)
 {
-    if (fflush(stdout) != 0 && code == CLI_OK) {
+    bool is_short = ferror(stdout) != 0;
+
+    if ((fflush(stdout) != 0 || is_short) && code == CLI_OK) {
         cli_say("cannot write the output");
         return CLI_LOCAL;
     }
@@ -48,6 +72,10 @@ static int finish(int code)
 
 int main(int argc, char **argv)
 {
+    if (!hold_standard_descriptors()) {
+        cli_say("/dev/null: %s", strerror(errno)); /* where there is stderr */
+        return CLI_LOCAL;
+    }
     if (argc < 2) {
         (void)cli_help(NULL);
         return finish(CLI_USAGE);

@@ -67,6 +67,12 @@ is "signals are as they were for the command" \
 is "no descriptor of ours reaches the command" \
     "$(run x sh -c 'ls /proc/$$/fd' | tr '\n' ' ')" \
     "$(sh -c 'ls /proc/$$/fd' | tr '\n' ' ')"
+"$J" run x sh -c '[ -e /proc/$$/fd/0 ] || exit 5' <&-
+is "no stdin, none for the command" $? 5
+"$J" run x sh -c '[ -e /proc/$$/fd/0 ] || [ -e /proc/$$/fd/1 ] || exit 5' <&- >&-
+is "no stdin and stdout, none for the command" $? 5
+"$J" run x sh -c 'exit 6' <&- >&- 2>&-
+is "none of the three" $? 6
 is "the lock is free afterwards" "$(state x)" free
 ok "nothing of ours is left" wait_for 5 none_left
 
