@@ -97,6 +97,12 @@ for how in --no-agent "--socket /run/agent.sock"; do
     ok "$w: fg continues it" wait_for 10 shows '^.*fg; echo'
     touch "$T/go"
     ok "$w: its status comes through" wait_for 10 shows 'status=6'
+    # Begun in the background, it stops when it reads; fg is for its command.
+    keys "$J run $how back sh -c 'read a; echo got=\$((\$a + 1))' &\n"
+    stopped_in_back() { keys '\n' && shows '(Stopped|[Ss]uspended) .* back '; }
+    ok "$w: one begun in the background stops for its input" wait_for 10 stopped_in_back
+    keys 'fg\n41\n'
+    ok "$w: fg lets it read" wait_for 10 shows 'got=42'
     keys 'exit\n'
     ended
     rm -f "$T/go"
