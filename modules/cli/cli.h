@@ -6,6 +6,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include "buf.h"
 #include "config.h"
 #include "keeper.h"
 
@@ -33,8 +34,15 @@ int cli_usage(const char *command, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* One line "justalock: text" to stderr in one write, made clean. */
 void cli_say(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
+/* What a verdict of the agent is to a command; GO is OK. */
+enum justalock_status cli_verdict_status(unsigned verdict);
+
+/* One line of JSON on stdout; b is done with. NOMEM: it has no whole line. */
+enum justalock_status cli_put_json(struct buf *b, struct justalock_error *err)
+    JUSTALOCK_MUST;
 /* A lock's name on stdout: one line of text, or of JSON. */
-void cli_put_name(const char *name, bool json);
+enum justalock_status cli_put_name(const char *name, bool json,
+                                   struct justalock_error *err) JUSTALOCK_MUST;
 
 /* Configuration, secret, and the service for a command. */
 struct cli_context {

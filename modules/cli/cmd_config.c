@@ -43,11 +43,11 @@ static int locks(const char *path, unsigned kinds, bool json)
 
     if (st != JUSTALOCK_OK)
         return cli_fail(&err, st);
-    for (size_t i = 0; i < c->locks_len; i++)
+    for (size_t i = 0; st == JUSTALOCK_OK && i < c->locks_len; i++)
         if ((config_kinds(c, &c->locks[i]) & kinds) != 0)
-            cli_put_name(c->locks[i].name, json);
+            st = cli_put_name(c->locks[i].name, json, &err);
     config_free(c);
-    return CLI_OK;
+    return st == JUSTALOCK_OK ? CLI_OK : cli_fail(&err, st);
 }
 
 static int check(const char *path, const char *socket, bool json)
@@ -66,6 +66,8 @@ static int check(const char *path, const char *socket, bool json)
     d.warnings += config_warn(c, stderr);
     doctor_look(&d, c, socket);
     config_free(c);
+    if (d.is_short)
+        return CLI_LOCAL;
     return d.errors > 0 ? CLI_CONFIG : CLI_OK;
 }
 

@@ -50,11 +50,13 @@ static bool is_in_pool(const struct wire_msg *m, uint64_t *ret_slot)
                      ret_slot, &err) == JUSTALOCK_OK;
 }
 
-static void print_text(const struct wire_msg *m)
+static enum justalock_status print_text(const struct wire_msg *m,
+                                        struct justalock_error *err)
 {
     uint64_t slot;
     char since[32];
 
+    (void)err;
     time_text(m->item_since_s, since, sizeof(since));
     (void)printf("%-8s %s  %s  since %s", state_name(m->item_state), m->locks,
                  m->item_work, since);
@@ -68,9 +70,11 @@ static void print_text(const struct wire_msg *m)
         (void)printf(", token %" PRIu64, m->token);
     (void)printf(", %u process%s\n", m->item_pids,
                  m->item_pids == 1 ? "" : "es");
+    return JUSTALOCK_OK;
 }
 
-static void print_json(const struct wire_msg *m)
+static enum justalock_status print_json(const struct wire_msg *m,
+                                        struct justalock_error *err)
 {
     uint64_t slot;
     struct buf b;
@@ -93,21 +97,26 @@ static void print_json(const struct wire_msg *m)
     if (m->has_token != 0)
         buf_printf(&b, ",\"token\":%" PRIu64, m->token);
     buf_str(&b, "}");
-    if (!b.failed)
-        (void)puts(b.data);
-    buf_done(&b);
+    return cli_put_json(&b, err);
 }
 
-static void print_name(const struct wire_msg *m)
+static enum justalock_status print_name(const struct wire_msg *m,
+                                        struct justalock_error *err)
 {
-    cli_put_name(m->locks, false);
+    return cli_put_name(m->locks, false, err);
 }
 
-static enum justalock_status list(const char *socket,
-                                  void (*print)(const struct wire_msg *m),
+typedef enum justalock_status print_fn(const struct wire_msg *m,
+                                       struct justalock_error *err);
+
+static struct clock_time limit(void)
+{
+    return clock_add(clock_now(), LIMIT_MS);
+}
+
+static enum justalock_status list(const char *socket, print_fn *print,
                                   struct justalock_error *err)
 {
-    struct clock_time by = clock_add(clock_now(), LIMIT_MS);
     struct wire_msg m = {.type = WIRE_LIST};
     enum justalock_status st;
     int fd;
@@ -115,17 +124,25 @@ static enum justalock_status list(const char *socket,
     st = agent_connect(socket, &fd, err);
     if (st != JUSTALOCK_OK)
         return st;
-    st = agent_send(fd, &m, by, err);
+    st = agent_send(fd, &m, limit(), err);
+    /* Each answer has its own time: who reads our output may be slow. */
     while (st == JUSTALOCK_OK) {
-        st = agent_recv(fd, &m, by, err);
+        st = agent_recv(fd, &m, limit(), err);
         if (st != JUSTALOCK_OK || m.type != WIRE_ITEM)
             break;
-        print(&m);
+        st = print(&m, err);
     }
-    if (st == JUSTALOCK_OK && m.verdict != WIRE_GO)
-        st = error_set(err, JUSTALOCK_DENIED, "%s", m.text);
     (void)close(fd);
-    return st;
+    if (st != JUSTALOCK_OK)
+        return st;
+    if (m.type != WIRE_VERDICT)
+        return error_set(err, JUSTALOCK_PROTO,
+                         "the justalock-agent speaks out of turn (message "
+                         "type %u)",
+                         (unsigned)m.type);
+    if (m.verdict != WIRE_GO)
+        return error_set(err, cli_verdict_status(m.verdict), "%s", m.text);
+    return JUSTALOCK_OK;
 }
 
 int cmd_list(int argc, char **argv)
@@ -138,7 +155,7 @@ int cmd_list(int argc, char **argv)
     const char *socket = WIRE_SOCKET;
     struct justalock_error err;
     enum justalock_status st;
-    void (*print)(const struct wire_msg *m) = print_text;
+    print_fn *print = print_text;
     int opt;
 
     while ((opt = getopt_long(argc, argv, "", names, NULL)) != -1) {

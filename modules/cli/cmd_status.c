@@ -29,24 +29,27 @@ static void print_holder(const struct keeper_view *v)
         (void)printf(", on %u hosts", v->shares);
 }
 
-static void print_text(const char *name, const struct hold_views *views)
+static enum justalock_status print_text(const char *name,
+                                        const struct hold_views *views,
+                                        struct justalock_error *err)
 {
     const struct keeper_view *v = views->v;
 
+    (void)err;
     if (!v->known) {
         (void)printf("%s: the service cannot tell who holds a lock\n", name);
-        return;
+        return JUSTALOCK_OK;
     }
     if (!v->held) {
         (void)printf("%s: free%s\n", name,
                      v->waiters > 0 ? ", offered to a waiter" : "");
-        return;
+        return JUSTALOCK_OK;
     }
     if (v->slots == 0) {
         (void)printf("%s: ", name);
         print_holder(v);
         (void)printf(", %u waiting\n", v->waiters);
-        return;
+        return JUSTALOCK_OK;
     }
     (void)printf("%s: %zu of %u slots held, %u waiting\n", name, views->len,
                  v->slots, v->waiters);
@@ -55,6 +58,7 @@ static void print_text(const char *name, const struct hold_views *views)
         print_holder(&v[i]);
         (void)puts("");
     }
+    return JUSTALOCK_OK;
 }
 
 static void add_holder(struct buf *b, const struct keeper_view *v)
@@ -70,7 +74,9 @@ static void add_holder(struct buf *b, const struct keeper_view *v)
     buf_printf(b, ",\"shares\":%u", v->shares);
 }
 
-static void print_json(const char *name, const struct hold_views *views)
+static enum justalock_status print_json(const char *name,
+                                        const struct hold_views *views,
+                                        struct justalock_error *err)
 {
     const struct keeper_view *v = views->v;
     struct buf b;
@@ -97,9 +103,7 @@ static void print_json(const char *name, const struct hold_views *views)
         buf_str(&b, "]");
     }
     buf_str(&b, "}");
-    if (!b.failed)
-        (void)puts(b.data);
-    buf_done(&b);
+    return cli_put_json(&b, err);
 }
 
 int cmd_status(int argc, char **argv)
@@ -139,6 +143,6 @@ int cmd_status(int argc, char **argv)
     cli_context_close(&c);
     if (st != JUSTALOCK_OK)
         return cli_fail(&err, error_wrap(&err, st, "%s", argv[optind]));
-    (json ? print_json : print_text)(argv[optind], &views);
-    return CLI_OK;
+    st = (json ? print_json : print_text)(argv[optind], &views, &err);
+    return st == JUSTALOCK_OK ? CLI_OK : cli_fail(&err, st);
 }

@@ -16,6 +16,7 @@
 #include "agent_client.h"
 #include "buf.h"
 #include "capture.h"
+#include "parse.h"
 
 #define PING_MS     2000
 #define SCONTROL_MS 10000
@@ -27,6 +28,7 @@ void doctor_say(struct doctor *d, enum doctor_level level, const char *what,
                 const char *fmt, ...)
 {
     static const char *const names[] = {"ok", "warning", "error"};
+    struct justalock_error err;
     char text[512];
     struct buf b;
     va_list ap;
@@ -34,6 +36,7 @@ void doctor_say(struct doctor *d, enum doctor_level level, const char *what,
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    parse_mask_unclean(text); /* Slurm's words and paths are in it */
     d->warnings += level == DOCTOR_WARN;
     d->errors += level == DOCTOR_ERROR;
     if (!d->json) {
@@ -45,9 +48,10 @@ void doctor_say(struct doctor *d, enum doctor_level level, const char *what,
                what);
     buf_json(&b, text);
     buf_str(&b, "}");
-    if (!b.failed)
-        (void)puts(b.data);
-    buf_done(&b);
+    if (cli_put_json(&b, &err) != JUSTALOCK_OK) {
+        d->is_short = true;
+        cli_say("%s", err.text);
+    }
 }
 
 static void look_at_secret(struct doctor *d, const struct config *c)
@@ -87,6 +91,12 @@ static void look_at_agent(struct doctor *d, const char *socket)
         st = agent_send(fd, &m, by, &err);
         if (st == JUSTALOCK_OK)
             st = agent_recv(fd, &m, by, &err);
+        if (st == JUSTALOCK_OK &&
+            (m.type != WIRE_VERDICT || m.verdict != WIRE_GO))
+            st = error_set(&err, JUSTALOCK_PROTO,
+                           "what answers at %s is not a justalock-agent that "
+                           "works",
+                           socket);
         (void)close(fd);
     }
     if (st != JUSTALOCK_OK)

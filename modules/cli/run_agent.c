@@ -42,22 +42,9 @@ struct agent_run {
 
 static int code_of(const struct agent_run *r, unsigned verdict)
 {
-    switch (verdict) {
-    case WIRE_REFUSED_BUSY:
+    if (verdict == WIRE_REFUSED_BUSY)
         return r->o->busy_code;
-    case WIRE_REFUSED_NET:
-        return CLI_NET;
-    case WIRE_REFUSED_DENIED:
-        return CLI_DENIED;
-    case WIRE_REFUSED_CONFIG:
-        return CLI_CONFIG;
-    case WIRE_REFUSED_BAD:
-        return CLI_USAGE;
-    case WIRE_REFUSED_LOST:
-        return CLI_LOST;
-    default:
-        return CLI_LOCAL;
-    }
+    return cli_exit_code(cli_verdict_status(verdict));
 }
 
 static void fill(const struct agent_run *r, struct wire_msg *m)

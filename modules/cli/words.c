@@ -15,8 +15,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "buf.h"
 #include "parse.h"
+#include "wire.h"
 
 #define LINE_LEN       1024
 #define NAME           "justalock: "
@@ -96,21 +96,54 @@ int cli_fail(const struct justalock_error *err, enum justalock_status status)
     return cli_exit_code(status);
 }
 
-void cli_put_name(const char *name, bool json)
+enum justalock_status cli_verdict_status(unsigned verdict)
+{
+    switch (verdict) {
+    case WIRE_GO:
+        return JUSTALOCK_OK;
+    case WIRE_REFUSED_BUSY:
+        return JUSTALOCK_HELD;
+    case WIRE_REFUSED_NET:
+        return JUSTALOCK_NET;
+    case WIRE_REFUSED_DENIED:
+        return JUSTALOCK_DENIED;
+    case WIRE_REFUSED_CONFIG:
+        return JUSTALOCK_CONFIG;
+    case WIRE_REFUSED_BAD:
+        return JUSTALOCK_ARG;
+    case WIRE_REFUSED_LOST:
+        return JUSTALOCK_LOST;
+    default:
+        return JUSTALOCK_SYS;
+    }
+}
+
+enum justalock_status cli_put_json(struct buf *b, struct justalock_error *err)
+{
+    enum justalock_status st = JUSTALOCK_OK;
+
+    if (b->failed)
+        st = error_nomem(err);
+    else
+        (void)puts(b->data);
+    buf_done(b);
+    return st;
+}
+
+enum justalock_status cli_put_name(const char *name, bool json,
+                                   struct justalock_error *err)
 {
     struct buf b;
 
     if (!json) {
         (void)puts(name);
-        return;
+        return JUSTALOCK_OK;
     }
     buf_init(&b, 4096);
     buf_str(&b, "{\"lock\":");
     buf_json(&b, name);
     buf_str(&b, "}");
-    if (!b.failed)
-        (void)puts(b.data);
-    buf_done(&b);
+    return cli_put_json(&b, err);
 }
 
 static bool is_smart_terminal(void)
