@@ -33,16 +33,28 @@ static enum justalock_status connect_unix(const char *path, int *ret_fd,
         return error_set(err, JUSTALOCK_ARG, "unix:%s: the path is too long",
                          path);
     memcpy(sun.sun_path, path, strlen(path) + 1);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* Does not wait for room in the queue of a server that is stuck. */
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return error_sys(err, errno, "socket");
     if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) != 0) {
         (void)error_sys(err, errno, "unix:%s", path);
         (void)close(fd);
-        return err->status = JUSTALOCK_NET;
+        return err->status =
+                   err->sys_errno == EACCES ? JUSTALOCK_DENIED : JUSTALOCK_NET;
     }
     *ret_fd = fd;
     return JUSTALOCK_OK;
+}
+
+/* The server is gone in the middle of it: another one may be active. */
+static enum justalock_status broken_off(struct justalock_error *err, int errnum,
+                                        const char *what)
+{
+    (void)error_sys(err, errnum, "%s", what);
+    if (errnum == ECONNRESET || errnum == EPIPE)
+        err->status = JUSTALOCK_NET;
+    return err->status;
 }
 
 static enum justalock_status read_answer(int fd, struct buf *b,
@@ -64,7 +76,7 @@ static enum justalock_status read_answer(int fd, struct buf *b,
         if (n == 0)
             return JUSTALOCK_OK;
         if (n < 0 && errno != EAGAIN && errno != EINTR)
-            return error_sys(err, errno, "reading the server's answer");
+            return broken_off(err, errno, "reading the server's answer");
         if (n > 0)
             buf_add(b, part, (size_t)n);
         if (b->failed)
@@ -74,26 +86,35 @@ static enum justalock_status read_answer(int fd, struct buf *b,
     }
 }
 
-/* "HTTP/1.1 NNN ..." ... empty line, text. */
+/* "HTTP/1.1 NNN ..." ... empty line, text. One that is not active says 503. */
 static enum justalock_status understand(const struct buf *b, char *ret_text,
                                         size_t size,
                                         struct justalock_error *err)
 {
     static const char start[] = "HTTP/1.1 ";
-    const char *body = b->data == NULL ? NULL : strstr(b->data, "\r\n\r\n");
+    const char *data = b->data == NULL ? "" : b->data;
+    const char *body = strstr(data, "\r\n\r\n");
+    const char *code;
+    size_t len = b->len < sizeof(start) - 1 ? b->len : sizeof(start) - 1;
 
-    if (body == NULL || strncmp(b->data, start, sizeof(start) - 1) != 0)
+    if (strncmp(data, start, len) != 0)
         return error_set(err, JUSTALOCK_PROTO,
                          "what answers there is not a justalock-server");
+    if (body == NULL)
+        return error_set(err, JUSTALOCK_NET,
+                         "the server's answer stops half way");
+    code = data + len;
     (void)snprintf(ret_text, size, "%.200s", body + 4);
     ret_text[strcspn(ret_text, "\r\n")] = '\0';
+    if (ret_text[0] == '\0')
+        (void)snprintf(ret_text, size, "the server answers with status %.3s",
+                       code);
     parse_mask_unclean(ret_text);
-    if (strncmp(b->data + sizeof(start) - 1, "200", 3) == 0)
+    if (strncmp(code, "200", 3) == 0)
         return JUSTALOCK_OK;
-    (void)error_set(err, JUSTALOCK_DENIED, "%s", ret_text);
-    if (strncmp(b->data + sizeof(start) - 1, "503", 3) == 0)
-        err->http_status = 503;
-    return err->status;
+    return error_set(
+        err, strncmp(code, "503", 3) == 0 ? JUSTALOCK_NET : JUSTALOCK_DENIED,
+        "%s", ret_text);
 }
 
 static enum justalock_status ask(const char *path, const struct lock_id *id,
@@ -115,8 +136,10 @@ static enum justalock_status ask(const char *path, const struct lock_id *id,
                "POST /v1/locks/%s/break%s HTTP/1.1\r\nHost: localhost\r\n"
                "Content-Length: 0\r\nConnection: close\r\n\r\n",
                id_format(id).s, query);
-    if (send(fd, b.data, b.len, MSG_NOSIGNAL) != (ssize_t)b.len)
-        st = error_sys(err, errno, "asking the server");
+    if (b.failed)
+        st = error_nomem(err);
+    else if (send(fd, b.data, b.len, MSG_NOSIGNAL) != (ssize_t)b.len)
+        st = broken_off(err, errno, "asking the server");
     buf_reset(&b);
     if (st == JUSTALOCK_OK)
         st = read_answer(fd, &b, err);
@@ -146,7 +169,7 @@ static bool is_agreed(const char *name)
            (line[0] == 'y' || line[0] == 'Y');
 }
 
-/* One of several is active; the others answer 503. */
+/* One of several is active. */
 static enum justalock_status ask_all(const char *urls, const struct lock_id *id,
                                      unsigned slot, char *ret_text, size_t size,
                                      struct justalock_error *err)
@@ -154,13 +177,8 @@ static enum justalock_status ask_all(const char *urls, const struct lock_id *id,
     enum justalock_status st = JUSTALOCK_NET;
     char path[URLS_LEN + 1];
 
-    while ((st == JUSTALOCK_NET || err->http_status == 503) &&
-           urls_next_socket(&urls, path)) {
-        err->http_status = 0;
+    while (st == JUSTALOCK_NET && urls_next_socket(&urls, path))
         st = ask(path, id, slot, ret_text, size, err);
-        if (st == JUSTALOCK_OK)
-            break;
-    }
     return st;
 }
 

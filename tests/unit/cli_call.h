@@ -101,7 +101,7 @@ static int call(int (*cmd)(int argc, char **argv), ...)
 
 /* Each line of `said` is an object of JSON; returns how many there are, and
  * the last one. To be put by the caller. */
-static size_t call_json(struct json_object **ret_last)
+static inline size_t call_json(struct json_object **ret_last)
 {
     size_t n = 0;
 
