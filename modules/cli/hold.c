@@ -316,7 +316,8 @@ enum justalock_status hold_query(const struct keeper_service *service,
     m.service = *service;
     m.lock.id = *id;
     m.wait_ms = limit_ms;
-    st = tell(&h, &m, err) ? JUSTALOCK_OK : err->status;
+    st = tell(&h, &m, err) ? JUSTALOCK_OK
+                           : error_wrap(err, err->status, "justalock-keeper");
     /* The limit is the service's; the keeper's own start comes on top. */
     if (st == JUSTALOCK_OK)
         st = await_view(&h, clock_add(clock_now(), limit_ms + 2000), ret_views,
