@@ -189,6 +189,7 @@ FAILING := $(foreach f,malloc calloc realloc strdup free fork pipe2 epoll_ctl ge
 $(foreach t,ask conn hold job keeper list resolve session state take text watch works,$(eval UNIT_LDFLAGS_test_guard_$t := $$(FAILING)))
 UNIT_LDFLAGS_test_watch_children := $(FAILING)
 $(foreach t,cmd_list cmd_config cmd_release cmd_status tree,$(eval UNIT_LDFLAGS_test_cli_$t := $$(FAILING)))
+UNIT_LDFLAGS_test_cli_doctor := $(FAILING) -Wl,--wrap=fopen
 UNIT_LDFLAGS_test_table_load := $(FAILING)
 UNIT_LDFLAGS_test_config := $(FAILING)
 UNIT_LDFLAGS_test_config_value := $(FAILING)

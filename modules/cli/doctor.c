@@ -5,8 +5,8 @@
  */
 #include "doctor.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +18,18 @@
 #include "capture.h"
 #include "parse.h"
 
-#define PING_MS     2000
-#define SCONTROL_MS 10000
-#define LINE_LEN    4096
-#define MODULE      "spank_justalock.so"
-#define PAM_DIR     "/etc/pam.d"
+#define PING_MS      2000
+#define SCONTROL_MS  10000
+#define LINE_LEN     4096
+#define INCLUDES_MAX 8 /* one in another */
+#define MODULE       "spank_justalock.so"
+#define PAM_DIR      "/etc/pam.d"
+
+static void miss(struct doctor *d, const struct justalock_error *err)
+{
+    d->is_short = true;
+    cli_say("%s", err->text);
+}
 
 void doctor_say(struct doctor *d, enum doctor_level level, const char *what,
                 const char *fmt, ...)
@@ -48,10 +55,8 @@ void doctor_say(struct doctor *d, enum doctor_level level, const char *what,
                what);
     buf_json(&b, text);
     buf_str(&b, "}");
-    if (cli_put_json(&b, &err) != JUSTALOCK_OK) {
-        d->is_short = true;
-        cli_say("%s", err.text);
-    }
+    if (cli_put_json(&b, &err) != JUSTALOCK_OK)
+        miss(d, &err);
 }
 
 static void look_at_secret(struct doctor *d, const struct config *c)
@@ -132,9 +137,34 @@ static bool conf_value(const char *text, const char *key, char *ret,
     return false;
 }
 
+static int plugstack_names(const char *path, unsigned depth);
+
+/* As Slurm does: a pattern, relative to the folder of the file. */
+static int plugstack_included(const char *path, const char *pattern,
+                              unsigned depth)
+{
+    const char *slash = strrchr(path, '/');
+    int len = pattern[0] == '/' || slash == NULL ? 0 : (int)(slash + 1 - path);
+    char full[2 * LINE_LEN];
+    int found = 0;
+    glob_t g;
+
+    (void)snprintf(full, sizeof(full), "%.*s%.*s", len, path,
+                   (int)strcspn(pattern, " \t\r"), pattern);
+    if (depth == 0 || glob(full, 0, NULL, &g) != 0)
+        return 0;
+    for (size_t i = 0; i < g.gl_pathc; i++) {
+        int n = plugstack_names(g.gl_pathv[i], depth - 1);
+
+        found = n > found ? n : found;
+    }
+    globfree(&g);
+    return found;
+}
+
 /* Does a line of the file, or of what it includes, name the module? 0: no,
  * 1: as optional, 2: as required. */
-static int plugstack_names(const char *path)
+static int plugstack_names(const char *path, unsigned depth)
 {
     char line[LINE_LEN];
     FILE *f = fopen(path, "re");
@@ -144,44 +174,25 @@ static int plugstack_names(const char *path)
         return 0;
     while (fgets(line, sizeof(line), f) != NULL) {
         const char *word = line + strspn(line, " \t");
+        size_t len = strcspn(word, " \t");
+        int n = 0;
 
         line[strcspn(line, "#\n")] = '\0';
-        if (strstr(word, MODULE) == NULL)
-            continue;
-        found = strncmp(word, "required", 8) == 0 ? 2 : 1;
+        if (len == 7 && strncmp(word, "include", 7) == 0)
+            n = plugstack_included(path, word + 7 + strspn(word + 7, " \t"),
+                                   depth);
+        else if (strstr(word, MODULE) != NULL)
+            n = len == 8 && strncmp(word, "required", 8) == 0 ? 2 : 1;
+        found = n > found ? n : found;
     }
     (void)fclose(f);
     return found;
 }
 
-static int plugstack_dir_names(const char *conf)
-{
-    char dir[LINE_LEN], path[2 * LINE_LEN];
-    const struct dirent *e;
-    int found = 0;
-    DIR *stream;
-
-    (void)snprintf(dir, sizeof(dir), "%s.d", conf);
-    stream = opendir(dir);
-    if (stream == NULL)
-        return 0;
-    while ((e = readdir(stream)) != NULL) {
-        int n;
-
-        (void)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-        n = plugstack_names(path);
-        found = n > found ? n : found;
-    }
-    (void)closedir(stream);
-    return found;
-}
-
 static void look_at_plugstack(struct doctor *d, const char *conf)
 {
-    int found = plugstack_names(conf);
+    int found = plugstack_names(conf, INCLUDES_MAX);
 
-    if (found == 0)
-        found = plugstack_dir_names(conf);
     if (found == 2)
         doctor_say(d, DOCTOR_OK, "plugstack", "%s names " MODULE, conf);
     else if (found == 1)
@@ -205,7 +216,9 @@ static void look_at_slurm(struct doctor *d, const struct config *c)
 
     buf_init(&b, 256 * 1024);
     if (capture(argv, SCONTROL_MS, &b, &err) != JUSTALOCK_OK) {
-        if (c->slurm.rules_len > 0 || c->slurm.cluster != NULL)
+        if (err.status == JUSTALOCK_NOMEM)
+            miss(d, &err);
+        else if (c->slurm.rules_len > 0 || c->slurm.cluster != NULL)
             doctor_say(d, DOCTOR_WARN, "slurm",
                        "scontrol show config does not answer: %s", err.text);
         buf_done(&b);

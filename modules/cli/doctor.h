@@ -13,7 +13,7 @@ enum doctor_level { DOCTOR_OK, DOCTOR_WARN, DOCTOR_ERROR };
 struct doctor {
     bool json;
     unsigned warnings, errors;
-    bool is_short; /* a finding could not be said: no memory */
+    bool is_short; /* something is missing: no memory */
 };
 
 /* One finding, to stdout: "error: agent: text", or a JSON object a line. */

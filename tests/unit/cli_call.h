@@ -42,8 +42,9 @@ static int call_file(const char *name)
     return fd;
 }
 
-/* What happens in the new process before the command; NULL: nothing. */
+/* What happens in the new process around the command; NULL: nothing. */
 static void (*call_before)(void);
+static void (*call_after)(void);
 
 static int call_end(int (*cmd)(int argc, char **argv), int argc, char **argv)
 {
@@ -54,6 +55,8 @@ static int call_end(int (*cmd)(int argc, char **argv), int argc, char **argv)
         call_before();
     optind = 1;
     code = cmd(argc, argv);
+    if (call_after != NULL)
+        call_after();
     return fflush(stdout) != 0 && code == CLI_OK ? CLI_LOCAL : code;
 }
 

@@ -5,15 +5,13 @@
  * are none, a server that is gone or stuck, the next of several, and the
  * question on a terminal.
  */
-#include "cli_call.h"
+#include "cli_no_memory.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-
-#include "../lib/failing.h"
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n"
 
@@ -81,7 +79,7 @@ static void server_up(int i, const char *answer)
 static int down(void **state)
 {
     (void)state;
-    call_before = NULL;
+    call_before = call_after = NULL;
     for (int i = 0; i < SERVERS; i++) {
         if (servers[i].pid > 0) {
             (void)kill(servers[i].pid, SIGKILL); /* our child, not reaped */
@@ -357,33 +355,23 @@ static void wrong_calls(void **state)
                 "--url=unix:/x", "a");
 }
 
-static long no_memory_at;
-
-static void no_memory(void)
-{
-    failing_memory(no_memory_at);
-}
-
 /* No request is sent then that is none, or waited for. */
 static void no_memory_is_said(void **state)
 {
+    char url[160];
     int code = CLI_LOCAL;
-    long n = 0;
 
     (void)state;
-    call_before = no_memory;
-    for (no_memory_at = 0; code != CLI_OK; no_memory_at++, n++) {
-        char url[160];
-
+    for (no_memory_begin(); no_memory_next();) {
         server_up(0, OK_HEAD "broken\n");
         (void)snprintf(url, sizeof(url), "--url=unix:%s", servers[0].path);
         code = call(cmd_release, "release", "-y", url, "lock", (char *)NULL);
         if (code != CLI_OK && code != CLI_LOCAL)
             fail_msg("status %d at %ld: %s", code, no_memory_at, said_err);
         (void)down(NULL);
-        call_before = no_memory;
     }
-    assert_true(n > 2);
+    assert_int_equal(code, CLI_OK);
+    assert_true(no_memory_at > 2);
 }
 
 #define TEST(fn) cmocka_unit_test_teardown(fn, down)
