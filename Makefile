@@ -202,6 +202,8 @@ $(B)/tests/unit/test_agent_argv: $(B)/bin/justalock-agent
 UNIT_LDFLAGS_test_proc := -Wl,--wrap=read,--wrap=write
 UNIT_LDFLAGS_test_watch_rows := -Wl,--wrap=clock_gettime
 UNIT_LDFLAGS_test_run_alone := -Wl,--wrap=clock_gettime
+UNIT_LDFLAGS_test_cli_page := -Wl,--wrap=clock_gettime,--wrap=mmap
+UNIT_LDFLAGS_test_cli_words := -Wl,--wrap=clock_gettime
 UNIT_LDFLAGS_test_secret := -Wl,--wrap=write,--wrap=fsync
 UNIT_LDFLAGS_test_store_folder := -Wl,--wrap=open,--wrap=fsync,--wrap=rename,--wrap=unlink,--wrap=flock,--wrap=write
 UNIT_LDFLAGS_test_store_sqlite := -Wl,--wrap=fsync,--wrap=calloc

@@ -161,7 +161,11 @@ void waiting_init(struct waiting *w)
     w->begun = clock_now();
 }
 
-/* Cut to the terminal's width: a wrapped line cannot be taken back. */
+/*
+ * Cut to the terminal's width: a wrapped line cannot be taken back. Characters
+ * of three bytes and more may be two columns wide (the first is U+1100), and
+ * are counted so: which are depends on the terminal.
+ */
 static void cut_to_width(char *line)
 {
     struct winsize size;
@@ -170,10 +174,12 @@ static void cut_to_width(char *line)
 
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         width = size.ws_col;
-    while (line[at] != '\0' && shown < width - 1) {
+    while (line[at] != '\0') {
         n = parse_utf8_char(line + at, strlen(line + at));
+        shown += n < 3 ? 1 : 2;
+        if (shown > width - 1)
+            break;
         at += n > 0 ? n : 1;
-        shown++;
     }
     line[at] = '\0';
 }
