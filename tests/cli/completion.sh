@@ -10,9 +10,11 @@
 . tests/lib/agent.sh
 agent_private "$0" "$@"
 export JUSTALOCK_CONFIG="$T/conf.json" HOME="$T/home" TERM=vt100
+# Without it fish leaves a folder in /tmp.
+export XDG_RUNTIME_DIR="$T/run"
 export LC_ALL=C.UTF-8 SHELL=/bin/sh XDG_DATA_DIRS="$T/share:/usr/share"
 
-mkdir -p "$T/bin" "$T/home" "$T/share" /run/justalock
+mkdir -p "$T/bin" "$T/home" "$T/share" "$T/run" /run/justalock
 ln -s /run/agent.sock /run/justalock/agent.sock
 ok "make install puts them where the shells look" \
     make -s B="$agent_build" DESTDIR="$T/share" datadir= install-completion

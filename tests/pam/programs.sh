@@ -348,6 +348,9 @@ service_back
 like "loss: a line on its terminal" "$(cat "$T/lost.out")" \
     'justalock: lock "shell" could not be refreshed for [0-9]+ s: this session ends in [0-9]+ s unless it can'
 ok "loss: given back" wait_for 20 is_free shell
+on_record() { find "$AGENT_STATE" -name 'life-*' -o -name 'work-*' | grep -q .; }
+off_record() { ! on_record; }
+ok "loss: the agent has heard of that" wait_for 10 off_record
 agent_stop
 kill "$(cat "$T/sshd.pid")"
 # ---- the table in the manual page ----------------------------------------------------------
