@@ -14,7 +14,8 @@ export JUSTALOCK_CONFIG="$T/conf.json" HOME="$T/home" TERM=vt100
 export XDG_RUNTIME_DIR="$T/run"
 export LC_ALL=C.UTF-8 SHELL=/bin/sh XDG_DATA_DIRS="$T/share:/usr/share"
 
-mkdir -p "$T/bin" "$T/home" "$T/share" "$T/run" /run/justalock
+mkdir -p "$T/bin" "$T/home" "$T/share" /run/justalock
+mkdir -m 700 "$T/run"
 ln -s /run/agent.sock /run/justalock/agent.sock
 ok "make install puts them where the shells look" \
     make -s B="$agent_build" DESTDIR="$T/share" datadir= install-completion
