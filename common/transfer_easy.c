@@ -25,6 +25,15 @@
 #define QUICK_EXIT       ((CURLoption)(CURLOPTTYPE_LONG + 322))
 #define QUICK_EXIT_SINCE 0x075700
 
+/* Returns len, or 0, and libcurl ends the request: too long, or no memory. */
+static size_t keep(struct transfer *t, struct buf *b, const char *data,
+                   size_t len)
+{
+    t->is_too_long = len > b->max - b->len;
+    buf_add(b, data, len);
+    return b->failed ? 0 : len;
+}
+
 static size_t on_head(char *data, size_t size, size_t n, void *arg)
 {
     struct transfer *t = arg;
@@ -34,18 +43,18 @@ static size_t on_head(char *data, size_t size, size_t n, void *arg)
     if (len >= 5 && strncasecmp(data, "HTTP/", 5) == 0)
         buf_reset(&t->head);
     t->head_all += len;
-    if (t->head_all > TRANSFER_HEAD_MAX)
+    if (t->head_all > TRANSFER_HEAD_MAX) {
+        t->is_too_long = true;
         return 0;
-    buf_add(&t->head, data, len);
-    return t->head.failed ? 0 : len;
+    }
+    return keep(t, &t->head, data, len);
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
     struct transfer *t = arg;
 
-    buf_add(&t->body, data, size * n);
-    return t->body.failed ? 0 : size * n;
+    return keep(t, &t->body, data, size * n);
 }
 
 /* A child that lived on with the connection would keep our place in a queue
@@ -248,14 +257,15 @@ void transfer_easy_done(struct transfer *t)
     buf_done(&t->body);
 }
 
-static enum justalock_status status_of(CURLcode code)
+static enum justalock_status status_of(const struct transfer *t, CURLcode code)
 {
     switch (code) {
     case CURLE_OK:
         return JUSTALOCK_OK;
     case CURLE_OUT_OF_MEMORY:
         return JUSTALOCK_NOMEM;
-    case CURLE_WRITE_ERROR: /* we refused it: too long */
+    case CURLE_WRITE_ERROR: /* we refused it */
+        return t->is_too_long ? JUSTALOCK_PROTO : JUSTALOCK_NOMEM;
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
     case CURLE_WEIRD_SERVER_REPLY:
@@ -288,10 +298,12 @@ void transfer_easy_answer(const struct transfer *t, CURLcode code,
     struct justalock_error why = {.text = ""};
     long http = 0;
 
-    ret_answer->status = status_of(code);
+    ret_answer->status = status_of(t, code);
     if (code == CURLE_OPERATION_TIMEDOUT && !t->name)
         (void)error_set(&why, JUSTALOCK_NET, "no answer within %" PRId64 " ms",
                         t->limit_ms);
+    else if (ret_answer->status == JUSTALOCK_NOMEM)
+        (void)error_nomem(&why);
     else if (code == CURLE_WRITE_ERROR)
         (void)error_set(&why, JUSTALOCK_PROTO, "the answer is too long");
     else if (code == CURLE_COULDNT_CONNECT && t->is_socket)

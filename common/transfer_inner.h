@@ -50,6 +50,7 @@ struct transfer {
     struct buf head;
     size_t head_all; /* bytes of the heads of all answers, 1xx too */
     struct buf body;
+    bool is_too_long; /* the answer */
     int64_t limit_ms;
     bool is_socket;
     char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
