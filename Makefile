@@ -166,7 +166,7 @@ $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $(filter %.o,$^) $(UNIT_LDFLAGS_$*) $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
 
 # Programs whose memory runs out when they say so: tests/lib/fail_alloc.h.
-FAIL_ALLOC := $(addprefix $(B)/tests/unit/test_,access_read config_name config_users etcd file http http_answer keeper keeper_gate keeper_many keeper_query lock_options lock_thread pages pam_justalock store_etcd store_etcd_rows store_sqlite_open table_walk tls transfer_easy transfer_name) $(B)/tests/faults/nomem
+FAIL_ALLOC := $(addprefix $(B)/tests/unit/test_,access_read config_name config_users etcd file http http_answer keeper keeper_gate keeper_many keeper_query lock_options lock_thread pages pam_justalock store_etcd store_etcd_rows store_sqlite_open table_walk tls transfer_easy transfer_loop transfer_name) $(B)/tests/faults/nomem
 $(FAIL_ALLOC): $(call objs,tests/lib/fail_alloc)
 ifneq ($(filter address thread,$(subst $(comma), ,$(SAN))),)
 $(FAIL_ALLOC): private LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
