@@ -351,6 +351,10 @@ ok "loss: given back" wait_for 20 is_free shell
 on_record() { find "$AGENT_STATE" -name 'life-*' -o -name 'work-*' | grep -q .; }
 off_record() { ! on_record; }
 ok "loss: the agent has heard of that" wait_for 10 off_record
+! on_record || { # seen, and not understood yet: what is it?
+    "$B/bin/justalock" list --socket "$SOCK"
+    tail -n 30 "$T/agent.log"
+} | sed 's/^/# /'
 agent_stop
 kill "$(cat "$T/sshd.pid")"
 # ---- the table in the manual page ----------------------------------------------------------
