@@ -86,10 +86,12 @@ static void a_tree_is_a_process_and_its_descendants(void **state)
 static void a_job_is_known_by_its_environment(void **state)
 {
     struct identity who = {.kind = IDENTITY_JOB, .job_id = job_id()};
+    struct identity others = {.kind = IDENTITY_TREE};
     pid_t pid = start(true);
     pid_t other = start(false);
 
     (void)state;
+    atomic_store(&others.root, proc_key_of(other));
     who.uid = getuid();
     assert_int_equal(work_count(&who), 2);
     assert_false(work_has(&who, other));
@@ -100,9 +102,8 @@ static void a_job_is_known_by_its_environment(void **state)
     assert_int_equal(work_count(&who), 0);
     who.job_id = job_id();
     end(pid, &who);
-    assert_true(proc_key_is_alive(proc_key_of(other)));
-    (void)kill(other, SIGKILL);
-    (void)waitpid(other, NULL, 0);
+    assert_int_equal(work_count(&others), 2);
+    end(other, &others);
 }
 
 static void what_is_born_later_is_of_the_next_run(void **state)
