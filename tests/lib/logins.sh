@@ -48,6 +48,7 @@ END
     chown -R 2001:2001 "$T/home/alice"
     chown -R 2002:2002 "$T/home/bob"
     mount --bind "$T/etc" /etc || exit 1
+    mount -t tmpfs -o mode=755 tmpfs /var/log || exit 1 # wtmp, btmp, lastlog
     stack other 'auth required pam_deny.so' 'account required pam_deny.so' \
         'session required pam_deny.so'
     for logins_s in sshd su su-l sudo sudo-i login; do stack_usual $logins_s "$@"; done
