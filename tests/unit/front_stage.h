@@ -80,10 +80,11 @@ static void stage_command(enum stage_work work, int tell)
     stage_pause();
 }
 
-/* In the front's place: what is below it, then itself. */
-static void stage_below(enum stage_work work, int tell)
+/* In the front's place: what is below it, then, once `go` ends, itself. */
+static void stage_below(enum stage_work work, int tell, int go)
 {
     struct justalock_error err;
+    char end;
 
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     stage.base.terminal.own = getpgrp();
@@ -106,6 +107,7 @@ static void stage_below(enum stage_work work, int tell)
             stage_command(work, tell);
         stage_pause();
     }
+    (void)!read(go, &end, 1);
     _exit(front_main(&stage.a, stage.back));
 }
 
@@ -137,9 +139,10 @@ static void stage_held(int64_t ms)
 /* `enter` is called in the front's process first (NULL: it gets a group). */
 static void stage_start(enum stage_work work, void (*enter)(void))
 {
-    int tell[2], talk[2], said[2];
+    int tell[2], go[2], talk[2], said[2];
 
     assert_int_equal(pipe2(tell, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(go, O_CLOEXEC), 0);
     assert_int_equal(pipe2(said, O_CLOEXEC), 0);
     assert_int_equal(
         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, talk), 0);
@@ -148,13 +151,14 @@ static void stage_start(enum stage_work work, void (*enter)(void))
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)close(talk[1]);
         (void)close(said[0]);
+        (void)close(go[1]);
         (void)dup2(said[1], 2);
         stage.a.front_end = talk[0];
         if (enter != NULL)
             enter();
         else
             (void)setpgid(0, 0);
-        stage_below(work, tell[1]);
+        stage_below(work, tell[1], go[0]);
     }
     (void)close(talk[0]);
     (void)close(tell[1]);
@@ -164,6 +168,8 @@ static void stage_start(enum stage_work work, void (*enter)(void))
     stage.talk = talk[1];
     stage.said = said[0];
     stage.page->child = stage.command;
+    (void)close(go[0]);
+    (void)close(go[1]);
 }
 
 static void stage_say(enum talk_kind kind, int value)
