@@ -64,14 +64,14 @@ comma := ,
 
 # ---- what is made of what -------------------------------------------------
 
-BASE    := error clock buf log parse urls file
+BASE    := error clock buf log parse urls file bearer
 MODULE  := error clock buf parse wire agent_client
 CONFIG  := config config_text config_report config_schema config_value config_url config_check config_name config_policy config_users config_show
 COMMON  := $(BASE) proc notify id secret lease $(CONFIG) keeper_wire keeper_spawn wire agent_client
 TRANSFER := transfer transfer_easy transfer_name transfer_loop
 NETWORK := $(TRANSFER) service service_view keeper keeper_ask keeper_give keeper_query keeper_gate keeper_many keeper_servers keeper_slots keeper_timer
 LOCK    := lock lock_thread lock_state lock_view lock_options lock_id
-LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse urls
+LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse urls file bearer
 
 SERVER  := http http_lead http_pass http_mhd http_conn http_limit http_request http_head http_access http_answer request_guard limits listen tls access access_read table table_load table_queue table_hold table_share table_payer table_time table_tomb table_view store etcd store_etcd store_etcd_rows store_sqlite store_sqlite_open store_sqlite_log store_folder pages
 AGENT   := deadlines work work_cgroup record watch_rows agent_argv watch watch_children guard guard_ask guard_command \
@@ -166,7 +166,7 @@ $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/libtest.a
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $(filter %.o,$^) $(UNIT_LDFLAGS_$*) $(B)/libtest.a $(CMOCKA_L) $(CURL_L) $(MHD_L) $(SQLITE_L) $(JSON_L) $(NETTLE_L) $(SECCOMP_L)
 
 # Programs whose memory runs out when they say so: tests/lib/fail_alloc.h.
-FAIL_ALLOC := $(addprefix $(B)/tests/unit/test_,access_read config_name config_users etcd file http http_answer keeper keeper_gate keeper_many keeper_query lock_options lock_thread pages pam_justalock store_etcd store_etcd_rows store_sqlite_open table_walk tls transfer_easy transfer_loop transfer_name) $(B)/tests/faults/nomem
+FAIL_ALLOC := $(addprefix $(B)/tests/unit/test_,access_read bearer config_name config_users etcd file http http_answer keeper keeper_gate keeper_many keeper_query lock_options lock_thread pages pam_justalock store_etcd store_etcd_rows store_sqlite_open table_walk tls transfer_easy transfer_loop transfer_name) $(B)/tests/faults/nomem
 $(FAIL_ALLOC): $(call objs,tests/lib/fail_alloc)
 ifneq ($(filter address thread,$(subst $(comma), ,$(SAN))),)
 $(FAIL_ALLOC): private LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bearer.h"
 #include "clock.h"
 #include "id.h"
 #include "lease.h"
@@ -31,7 +32,7 @@ struct keeper_service {
     char ca_file[KEEPER_PATH_MAX + 1];
     char cert_file[KEEPER_PATH_MAX + 1];
     char key_file[KEEPER_PATH_MAX + 1];
-    char token[KEEPER_PATH_MAX + 1]; /* bearer token itself, read by root */
+    char token[BEARER_MAX + 1]; /* bearer token itself, read by root */
     char proxy[KEEPER_PATH_MAX + 1];
 };
 

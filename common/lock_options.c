@@ -189,7 +189,7 @@ enum justalock_status
 justalock_options_token_file(struct justalock_options *options,
                              const char *path, struct justalock_error *err)
 {
-    char data[sizeof(options->service.token) + 1];
+    char data[BEARER_MAX + 3]; /* its line's end, and one too many */
     enum justalock_status st;
     size_t len = 0;
 
@@ -200,18 +200,11 @@ justalock_options_token_file(struct justalock_options *options,
     st = read_file(path, data, sizeof(data), &len, err);
     if (st != JUSTALOCK_OK)
         return st;
-    if (len > 0 && data[len - 1] == '\n')
-        len--;
-    if (len < 1 || len >= sizeof(options->service.token) ||
-        !is_printable(data, len) || memchr(data, ' ', len)) {
+    if (!bearer_parse(data, len, options->service.token))
         st = error_set(err, JUSTALOCK_ARG,
-                       "token file %s: not one line of 1 to %zu printable "
+                       "token file %s: not one line of 1 to %d printable "
                        "characters",
-                       path, sizeof(options->service.token) - 1);
-    } else {
-        memcpy(options->service.token, data, len);
-        options->service.token[len] = '\0';
-    }
+                       path, BEARER_MAX);
     explicit_bzero(data, sizeof(data));
     return st;
 }

@@ -3,11 +3,11 @@
  * guard_take.c - the locks that were found for a work are made its own: whose
  * client it is, its shares, the service, and what of several policies counts.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bearer.h"
 #include "guard.h"
 
 static void copy_text(char *to, size_t size, const char *from)
@@ -21,8 +21,6 @@ static enum justalock_status fill_service(const struct guard *g,
                                           struct justalock_error *err)
 {
     const struct config *c = g->config;
-    char token[sizeof(s->token) + 2]; /* and its line's end, or one too many */
-    size_t len;
 
     memset(s, 0, sizeof(*s));
     copy_text(s->url, sizeof(s->url), c->service.url);
@@ -30,23 +28,9 @@ static enum justalock_status fill_service(const struct guard *g,
     copy_text(s->cert_file, sizeof(s->cert_file), c->service.cert_file);
     copy_text(s->key_file, sizeof(s->key_file), c->service.key_file);
     copy_text(s->proxy, sizeof(s->proxy), c->service.proxy);
-    if (!c->service.token_file)
-        return JUSTALOCK_OK;
-    if (proc_read_file(AT_FDCWD, c->service.token_file, token, sizeof(token)) <
-        0)
-        return error_set(err, JUSTALOCK_CONFIG, "%s: the token cannot be read",
-                         c->service.token_file);
-    len = strcspn(token, "\r\n");
-    if (len < 1 || len >= sizeof(s->token))
-        return error_set(err, JUSTALOCK_CONFIG,
-                         "%s: the first line, the token, has %zu bytes%s, not "
-                         "within 1 and %zu",
-                         c->service.token_file, len,
-                         len >= sizeof(s->token) ? " or more" : "",
-                         sizeof(s->token) - 1);
-    memcpy(s->token, token, len);
-    explicit_bzero(token, sizeof(token));
-    return JUSTALOCK_OK;
+    return c->service.token_file
+               ? bearer_load(c->service.token_file, s->token, err)
+               : JUSTALOCK_OK;
 }
 
 static enum justalock_status find_service(struct guard *g,

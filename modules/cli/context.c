@@ -5,13 +5,12 @@
  * Never falls back to another lock or service when something is unreadable.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "bearer.h"
 #include "cli.h"
 #include "parse.h"
 #include "urls.h"
@@ -68,72 +67,17 @@ static enum justalock_status copy_text(char *dst, size_t size, const char *src,
     return JUSTALOCK_OK;
 }
 
-static enum justalock_status check_token_file(int fd, const char *path,
-                                              struct justalock_error *err)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) != 0)
-        return error_sys(err, errno, "token_file %s", path);
-    if (!S_ISREG(st.st_mode))
-        return error_set(err, JUSTALOCK_CONFIG,
-                         "token_file %s is not a regular file", path);
-    if ((st.st_mode & 077) != 0)
-        return error_set(err, JUSTALOCK_CONFIG,
-                         "token_file %s has mode %04o: others may use it; make "
-                         "it 0600",
-                         path, (unsigned)(st.st_mode & 07777));
-    if (st.st_uid != 0 && st.st_uid != geteuid())
-        return error_set(err, JUSTALOCK_CONFIG,
-                         "token_file %s belongs to uid %u, neither root nor us",
-                         path, (unsigned)st.st_uid);
-    return JUSTALOCK_OK;
-}
-
-static enum justalock_status read_token(int fd, const char *path, char *dst,
-                                        size_t size,
-                                        struct justalock_error *err)
-{
-    char text[KEEPER_PATH_MAX + 3];
-    ssize_t n = read(fd, text, sizeof(text) - 1);
-
-    if (n < 0)
-        return error_sys(err, errno, "token_file %s", path);
-    text[n] = '\0';
-    text[strcspn(text, "\r\n")] = '\0';
-    if (text[0] == '\0' || strlen(text) >= size)
-        return error_set(err, JUSTALOCK_CONFIG,
-                         "token_file %s: its first line has %zu bytes, not "
-                         "within 1 and %zu",
-                         path, strlen(text), size - 1);
-    memcpy(dst, text, strlen(text) + 1);
-    return JUSTALOCK_OK;
-}
-
 static enum justalock_status load_token(struct cli_context *c,
                                         struct justalock_error *err)
 {
     const char *path = c->config->service.token_file;
-    enum justalock_status st;
-    int fd;
 
-    if (path == NULL)
+    if (path == NULL ||
+        bearer_load(path, c->service.token, err) == JUSTALOCK_OK)
         return JUSTALOCK_OK;
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) {
-        int e = errno;
-
-        (void)error_sys(err, e, "token_file %s", path);
-        if (e == EACCES)
-            return err->status = JUSTALOCK_DENIED;
-        return err->status = JUSTALOCK_CONFIG;
-    }
-    st = check_token_file(fd, path, err);
-    if (st == JUSTALOCK_OK)
-        st = read_token(fd, path, c->service.token, sizeof(c->service.token),
-                        err);
-    (void)close(fd); /* only read from */
-    return st;
+    if (err->sys_errno == EACCES)
+        err->status = JUSTALOCK_DENIED;
+    return err->status;
 }
 
 /* Credentials are the configured service's: another url never gets them. */

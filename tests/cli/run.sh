@@ -186,6 +186,10 @@ printf '{"service": {"url": "unix:%s", "token_file": "%s"}}\n' "$T/srv.sock" \
 is "a token that others may read" "$(code run --config "$T/token.json" x true)" 78
 chmod 600 "$T/token"
 is "a token of ours" "$(code run --config "$T/token.json" x true)" 0
+printf 'secret\0more' >"$T/token"
+is "a token with a NUL byte" "$(code run --config "$T/token.json" x true)" 78
+like "a token with a NUL byte: said" "$(cat "$T/err")" \
+    'token_file .*/token: not one line of 1 to 255 printable characters'
 printf '{"service": {"url": "unix:%s"}, "adhoc": false, "locks":
     {"mine": {"users": ["root"]}, "job": {"for": ["slurm"]}}}\n' "$T/srv.sock" >"$T/users.json"
 chmod 644 "$T/users.json"

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_parse.c - any text as a number, a time, a name, a signal, as JSON text
- * and as a text field of a message: what gets through is what was promised.
+ * fuzz_parse.c - any text as a number, a time, a name, a signal, a token's
+ * file, as JSON text and as a text field of a message: what gets through is
+ * what was promised.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "bearer.h"
 #include "buf.h"
 #include "parse.h"
 
@@ -83,6 +85,19 @@ static void check_fields(const uint8_t *data, size_t size)
     require(!reader_done(&r));
 }
 
+static void check_bearer(const uint8_t *data, size_t size)
+{
+    char token[BEARER_MAX + 1] = "as it was";
+
+    if (!bearer_parse((const char *)data, size, token)) {
+        require(strcmp(token, "as it was") == 0);
+        return;
+    }
+    require(strlen(token) >= 1 && strlen(token) + 2 >= size);
+    require(parse_is_clean_text(token, strlen(token)));
+    require(strchr(token, ' ') == NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = malloc(size + 1);
@@ -97,5 +112,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_texts(text);
     free(text);
     check_fields(data, size);
+    check_bearer(data, size);
     return 0;
 }

@@ -167,8 +167,8 @@ static void test_token(void **state)
     static const struct {
         const char *text;
         size_t len;
-    } bad[] = {{"", 0},      {"\n", 1},    {"a b", 3},  {"a\nb", 3},
-               {"a\n\n", 3}, {"a\r\n", 3}, {"a\0b", 3}, {"\xc3\xa4", 2}};
+    } bad[] = {{"", 0},      {"\n", 1},  {"a b", 3},  {"a\nb", 3},
+               {"a\n\n", 3}, {"a\r", 2}, {"a\0b", 3}, {"\xc3\xa4", 2}};
     char text[sizeof(options->service.token) + 1];
     size_t most = sizeof(options->service.token) - 1;
     struct justalock_error err;
