@@ -5,6 +5,7 @@
  */
 #include "keeper_inner.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool is_reached(struct clock_time t, struct clock_time now)
@@ -103,13 +104,31 @@ static void busy(struct keep *c, const char *holder, const char *since)
         keep_emit(c, KEEPER_BUSY, JUSTALOCK_HELD, "another holds the lock");
 }
 
-static void lost(struct keep *c)
+static void lost(struct keep *c, const char *why)
 {
     keep_cancel(c);
     line_leave(c);
     c->state = KEEP_LOST;
     keep_arm(c);
-    keep_emit(c, KEEPER_LOST, JUSTALOCK_LOST, lease_loss(&c->lease));
+    keep_emit(c, KEEPER_LOST, JUSTALOCK_LOST, why);
+}
+
+/* Of what the service has answered: the lease alone cannot say who. */
+static void lost_by(struct keep *c, const struct service_answer *a)
+{
+    char why[sizeof(a->holder) + 40];
+
+    if (a->answer != LEASE_ANSWER_CONFLICT) {
+        lost(c, lease_loss(&c->lease));
+    } else if (a->broken) {
+        lost(c, "an admin has broken it at the service");
+    } else if (a->holder[0] != '\0' && strcmp(a->holder, c->lock.label) != 0) {
+        (void)snprintf(why, sizeof(why), "the service says that %s holds it",
+                       a->holder);
+        lost(c, why);
+    } else {
+        lost(c, lease_loss(&c->lease));
+    }
 }
 
 static void granted(struct keep *c, enum keeper_event_kind kind,
@@ -190,7 +209,7 @@ static void take_answered(struct keep *c, const struct service_answer *answer)
         granted(c, KEEPER_EXTENDED, a);
         return;
     case LEASE_VERDICT_LOST:
-        lost(c);
+        lost_by(c, a);
         return;
     case LEASE_VERDICT_BUSY:
         if (slots_next(c)) {
@@ -313,7 +332,7 @@ void ask_answered(struct keep *c, const struct service_answer *a)
 static void held_due(struct keep *c, struct clock_time now)
 {
     if (lease_tick(&c->lease, now) == LEASE_VERDICT_LOST)
-        lost(c);
+        lost(c, lease_loss(&c->lease));
     else if (!c->flight && is_reached(c->lease.next, now))
         attempt(c, SERVICE_TAKE);
     else

@@ -421,6 +421,9 @@ void service_read(const struct transfer_answer *answer,
     } else if (answer->http_status == 409) {
         r->usable = true;
         r->answer = LEASE_ANSWER_CONFLICT;
+        r->broken = find_header(answer, "Justalock-Holding", value,
+                                sizeof(value)) == FOUND_ONE &&
+                    strcmp(value, "broken") == 0;
         read_said(answer, "Justalock-Holder", r->holder, sizeof(r->holder));
         read_said(answer, "Justalock-Since", r->since, sizeof(r->since));
     } else {

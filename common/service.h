@@ -67,6 +67,7 @@ struct service_answer {
     enum lease_answer answer;
     bool usable;       /* 200 or 409: features is what this service has */
     bool offered;      /* 200 to SERVICE_WAIT: ask again to have it */
+    bool broken;       /* 409: our own holding was, says the service */
     unsigned features; /* enum service_feature */
     bool has_token;
     uint64_t token;

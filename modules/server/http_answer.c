@@ -55,6 +55,8 @@ static void lock_headers(const struct request *r, struct head *h)
         header(h, "Justalock-Holding", "offered");
         break;
     case LOCK_CONFLICT:
+        if (a->is_broken)
+            header(h, "Justalock-Holding", "broken");
         if (a->holder[0] != '\0')
             header(h, "Justalock-Holder", a->holder);
         if (a->since_s != 0)
@@ -70,7 +72,8 @@ static const char *body_of(const struct request *r)
     if (r->reason != NULL)
         return r->reason;
     if (r->status == 409)
-        return "another client holds this lock\n";
+        return r->answer.is_broken ? "this holding was broken\n"
+                                   : "another client holds this lock\n";
     return "";
 }
 

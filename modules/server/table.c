@@ -149,6 +149,12 @@ static void answer_conflict(const struct lock *l, const struct holding *h,
     ret->since_s = h->since_s;
 }
 
+static void answer_broken(const struct holding *h, struct lock_answer *ret)
+{
+    answer_conflict(NULL, h, ret);
+    ret->is_broken = true;
+}
+
 static void answer_taken(const struct holding *h, enum lock_result result,
                          struct lock_answer *ret)
 {
@@ -269,7 +275,7 @@ void lock_take(struct lock_table *t, const struct lock_request *q,
     if (h == NULL)
         take(t, l, q, now_ms, wall_s, ret);
     else if (h->is_broken)
-        answer_conflict(l, h, ret);
+        answer_broken(h, ret);
     else
         renew(t, h, q, now_ms, ret);
     if (ret->result == LOCK_CONFLICT)

@@ -61,6 +61,7 @@ struct lock_answer {
     unsigned slot;                        /* NEW, RENEWED */
     char holder[JUSTALOCK_LABEL_MAX + 1]; /* CONFLICT: "" where unknown */
     int64_t since_s;                      /* CONFLICT: wall clock; 0 unknown */
+    bool is_broken; /* CONFLICT: the asker's own holding, which was broken */
 };
 
 /* One row of the store: a share of a holding, or a released one's memory. */

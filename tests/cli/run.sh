@@ -163,7 +163,7 @@ breaks() { # LOCK OPTION...: run a command that says TERM, break, its status
 }
 is "broken: the status" "$(breaks b1)" 79
 is "broken: the command had its TERM" "$(cat "$T/term")" T
-like "broken: said" "$(cat "$T/err")" '^justalock: lost lock b1: .*; ending sh$'
+like "broken: said" "$(cat "$T/err")" '^justalock: lost lock b1: an admin has broken it at the service; ending sh$'
 is "--on-lost log: the command goes on" "$(breaks b2 --on-lost log)" 4
 ok "--on-lost log: no signal" [ ! -e "$T/term" ]
 like "--on-lost log: said" "$(cat "$T/err")" 'lost lock b2: .*goes on without'

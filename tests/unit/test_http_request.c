@@ -218,6 +218,8 @@ static void test_break(void **state)
     expect(&a, geteuid() == 0 ? 200 : 403, "");
     if (geteuid() == 0) {
         a = ask(fd, "POST", 'a', "one");
+        expect(&a, 409, "broken");
+        a = ask(fd, "POST", 'a', "two");
         expect(&a, 409, "");
         assert_int_equal(r.commits, 2); /* that it is broken outlasts us */
     }

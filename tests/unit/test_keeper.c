@@ -633,6 +633,12 @@ static void then(void *arg, const struct fake_request *q, struct fake_step *s)
         say(s, 200, FEATURES);
     else if (r->mode == 409)
         say_busy(s);
+    else if (r->mode == 4)
+        say(s, 409, FEATURES "Justalock-Holder: job 7\r\n"); /* our label */
+    else if (r->mode == 5)
+        say(s, 409,
+            FEATURES "Justalock-Holding: broken\r\n"
+                     "Justalock-Holder: job 7\r\n");
     else if (r->mode == 1)
         say_held(s, "new");
     else if (r->mode == 2)
@@ -664,7 +670,14 @@ static void lose_by(int mode, const char *why)
 static void test_loss_by_conflict(void **state)
 {
     (void)state;
-    lose_by(409, "another holds it");
+    lose_by(409, "the service says that job 9 holds it");
+    lose_by(4, "another holds it, or that it was broken");
+}
+
+static void test_loss_by_break(void **state)
+{
+    (void)state;
+    lose_by(5, "an admin has broken it");
 }
 
 static void test_loss_by_new(void **state)
@@ -1455,6 +1468,7 @@ int main(void)
         cmocka_unit_test(test_base_one_poller),
         cmocka_unit_test(test_base_timeout_after_busy),
         cmocka_unit_test(test_loss_by_conflict),
+        cmocka_unit_test(test_loss_by_break),
         cmocka_unit_test(test_loss_by_new),
         cmocka_unit_test(test_loss_by_silence),
         cmocka_unit_test(test_loss_by_reset),

@@ -245,6 +245,15 @@ static void test_read_busy(void **state)
     assert_string_equal(a.since, "");
     read_answer(409, "", "<html>", &a);
     assert_int_equal(a.answer, LEASE_ANSWER_CONFLICT);
+    assert_false(a.broken);
+    read_answer(409, F "Justalock-Holding: broken\r\n", "", &a);
+    assert_int_equal(a.answer, LEASE_ANSWER_CONFLICT);
+    assert_true(a.broken);
+    read_answer(409, F "Justalock-Holding: renewed\r\n", "", &a);
+    assert_int_equal(a.answer, LEASE_ANSWER_CONFLICT);
+    assert_false(a.broken);
+    read_answer(200, F "Justalock-Holding: broken\r\n", "", &a);
+    assert_false(a.usable); /* not to be believed */
 }
 
 static void test_read_none(void **state)

@@ -378,6 +378,7 @@ static void walk_take(struct walk *w, struct said *a, struct wait *p)
         my->slot_there = a->answer.slot;
     }
     assert_false(a->answer.result == LOCK_RENEWED && my->is_broken);
+    assert_false(a->answer.is_broken && !my->is_broken);
     if (a->answer.result == LOCK_WAITING) {
         if (h->place_until <= w->now)
             h->place_number = ++w->places;
