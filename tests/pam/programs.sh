@@ -350,11 +350,16 @@ like "loss: a line on its terminal" "$(cat "$T/lost.out")" \
 ok "loss: given back" wait_for 20 is_free shell
 on_record() { find "$AGENT_STATE" -name 'life-*' -o -name 'work-*' | grep -q .; }
 off_record() { ! on_record; }
-ok "loss: the agent has heard of that" wait_for 10 off_record
-! on_record || { # seen, and not understood yet: what is it?
+# Seconds, as a rule. Twice of some fifteen runs on a busy machine it was more than
+# ten, and is not understood: what is it then? A place that something is still in
+# keeps the record for two minutes at most; no lock is held by it.
+wait_for 10 off_record || {
     "$B/bin/justalock" list --socket "$SOCK"
+    find /sys/fs/cgroup -path '*justalock*' -name cgroup.procs -exec grep . {} +
+    ps -eo pid,ppid,stat,etimes,wchan:20,args
     tail -n 30 "$T/agent.log"
 } | sed 's/^/# /'
+ok "loss: the agent has heard of that" wait_for 130 off_record
 agent_stop
 kill "$(cat "$T/sshd.pid")"
 # ---- the table in the manual page ----------------------------------------------------------
