@@ -69,7 +69,7 @@ static struct config *config_new(void)
         return NULL;
     c->service.url = strdup(CONFIG_URL);
     c->secret_file = strdup(CONFIG_SECRET);
-    c->agent.keeper_user = strdup("justalock");
+    c->agent.keeper_user = strdup(CONFIG_KEEPER_USER);
     /* The main file, those of conf.d, and the NULL behind them. */
     c->files = calloc(CONFIG_FILES_MAX + 2, sizeof(*c->files));
     c->adhoc = true;

@@ -13,12 +13,13 @@
 #include "lease.h"
 #include "secret.h"
 
-#define CONFIG_PATH      "/etc/justalock/justalock.json"
-#define CONFIG_SECRET    "/etc/justalock/secret"
-#define CONFIG_FILE_MAX  (1024 * 1024) /* bytes of one file */
-#define CONFIG_FILES_MAX 1024          /* of conf.d */
-#define CONFIG_LOCKS_MAX 65536
-#define CONFIG_URL       "https://justalock.dev/"
+#define CONFIG_PATH        "/etc/justalock/justalock.json"
+#define CONFIG_SECRET      "/etc/justalock/secret"
+#define CONFIG_FILE_MAX    (1024 * 1024) /* bytes of one file */
+#define CONFIG_FILES_MAX   1024          /* of conf.d */
+#define CONFIG_LOCKS_MAX   65536
+#define CONFIG_URL         "https://justalock.dev/"
+#define CONFIG_KEEPER_USER "justalock"
 
 enum config_for {
     CONFIG_FOR_SLURM = 1,
@@ -111,7 +112,7 @@ struct config {
         size_t rules_len;
     } slurm;
     struct {
-        char *keeper_user; /* default "justalock" */
+        char *keeper_user; /* default CONFIG_KEEPER_USER */
         char *cgroup;      /* folder for our own cgroups, or NULL: found */
     } agent;
     char **files; /* all that were read, in order; NULL-terminated */

@@ -4,6 +4,7 @@
  * defined twice, times and keys that do not fit together, names that are no
  * ids; and what is allowed but worth a warning.
  */
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -310,6 +311,23 @@ static void warn_file(struct warner *w, const char *key, const char *path)
                 key, path, (unsigned)(st.st_mode & 07777));
 }
 
+/* As keeper_jail.c will see it. */
+static void warn_user(struct warner *w, const char *user)
+{
+    const struct passwd *pw = getpwnam(user);
+
+    if (pw == NULL && strcmp(user, CONFIG_KEEPER_USER) != 0)
+        warn_at(w, NULL,
+                "agent.keeper_user: there is no user %s on this host; the "
+                "keeper would run as nobody",
+                user);
+    else if (pw != NULL && (pw->pw_uid == 0 || pw->pw_gid == 0))
+        warn_at(w, NULL,
+                "agent.keeper_user: %s is root or of root's group, which the "
+                "keeper refuses to be: no lock would be taken",
+                user);
+}
+
 unsigned config_warn(const struct config *c, FILE *out)
 {
     struct warner w = {.c = c, .out = out};
@@ -318,6 +336,7 @@ unsigned config_warn(const struct config *c, FILE *out)
         warn_lock(&w, &c->locks[i]);
     warn_file(&w, "token_file", c->service.token_file);
     warn_file(&w, "key_file", c->service.key_file);
+    warn_user(&w, c->agent.keeper_user);
     if (urls_is_mixed(c->service.url))
         warn_at(&w, NULL,
                 "service.url: of %.150s, this host alone reaches those at "

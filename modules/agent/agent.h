@@ -7,8 +7,7 @@
 
 #include <stdbool.h>
 
-#define AGENT_STATE       "/run/justalock/state"
-#define AGENT_KEEPER_USER "justalock"
+#define AGENT_STATE "/run/justalock/state"
 
 struct agent_options {
     const char *config; /* NULL: the default path, which may be missing */
@@ -38,6 +37,15 @@ struct agent_argv {
 void agent_argv(const struct agent_options *o, struct agent_argv *ret_argv);
 /* execv of ourselves; only returns where that fails. */
 void agent_exec(const struct agent_argv *argv);
+
+/*
+ * agent.keeper_user of the configuration at the path (NULL: the default one).
+ * False, and "": it cannot be read, or not within the time. Blocks for that
+ * long at most.
+ */
+#define AGENT_USER_MAX 64 /* bytes */
+bool agent_user(const char *config, int limit_ms,
+                char ret_user[AGENT_USER_MAX + 1]);
 
 int watch_main(const struct agent_options *o);
 int guard_main(const struct agent_options *o);

@@ -17,9 +17,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define DEFAULT_USER "justalock"
-#define NOBODY       65534 /* where there is neither user */
-#define FILES_MAX    8192  /* one for each wait, and some */
+#include "config.h"
+#include "log.h"
+
+#define NOBODY    65534 /* where there is neither user */
+#define FILES_MAX 8192  /* one for each wait, and some */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IS_SANITIZED 1 /* needs more of the kernel than we let it have */
@@ -36,8 +38,11 @@
 
 static void find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid)
 {
-    const struct passwd *pw = getpwnam(user ? user : DEFAULT_USER);
+    const struct passwd *pw = getpwnam(user ? user : CONFIG_KEEPER_USER);
 
+    /* The default one is of the packages; a name that somebody gave is not. */
+    if (!pw && user && strcmp(user, CONFIG_KEEPER_USER) != 0)
+        log_warn("there is no user %s: the keeper runs as nobody", user);
     if (!pw)
         pw = getpwnam("nobody");
     *ret_uid = pw ? pw->pw_uid : NOBODY;
@@ -54,7 +59,7 @@ static enum justalock_status drop_root(const char *user,
     if (uid == 0 || gid == 0)
         return error_set(err, JUSTALOCK_CONFIG,
                          "user %s is root: the keeper must not be",
-                         user ? user : DEFAULT_USER);
+                         user ? user : CONFIG_KEEPER_USER);
     /* In this order: without uid 0 the groups could not be changed. */
     if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
         setresuid(uid, uid, uid) < 0)

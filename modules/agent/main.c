@@ -20,6 +20,7 @@
 #define EXIT_DENIED      77
 #define EXIT_CONFIG      78
 #define RELOAD_MS        10000
+#define USER_MS          2000 /* to read whom the keeper becomes */
 
 enum {
     OPTION_LISTEN_FD = 256,
@@ -56,8 +57,8 @@ static const char help[] =
     "  --socket PATH       default " WIRE_SOCKET "\n"
     "  --state DIR         default " AGENT_STATE ", in memory, kept over\n"
     "                      restarts, gone with a reboot\n"
-    "  --keeper-user USER  who talks to the network (default " AGENT_KEEPER_USER
-    ")\n"
+    "  --keeper-user USER  who talks to the network "
+    "(default " CONFIG_KEEPER_USER ")\n"
     "  --debug             say more\n"
     "  --reload            let the agent that runs read its configuration\n"
     "                      again; one that is wrong is refused (78)\n"
@@ -161,10 +162,10 @@ int main(int argc, char **argv)
 {
     struct agent_options o = {.socket = WIRE_SOCKET,
                               .state = AGENT_STATE,
-                              .keeper_user = AGENT_KEEPER_USER,
                               .listen_fd = -1,
                               .nudge_fd = -1,
                               .news_fd = -1};
+    char user[AGENT_USER_MAX + 1];
     int code = read_options(argc, argv, &o);
 
     if (code >= 0)
@@ -176,5 +177,8 @@ int main(int argc, char **argv)
         log_error("only root can hold locks for a host and end its work");
         return EXIT_DENIED;
     }
+    if (o.keeper_user == NULL) /* the guard is always told */
+        o.keeper_user =
+            agent_user(o.config, USER_MS, user) ? user : CONFIG_KEEPER_USER;
     return o.is_guard ? guard_main(&o) : watch_main(&o);
 }

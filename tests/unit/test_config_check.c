@@ -242,6 +242,18 @@ static void warned_of_files(void **state)
                      0);
 }
 
+static void warned_of_users(void **state)
+{
+    (void)state;
+    warns("{\"service\": {\"url\": \"unix:/s\"}, \"agent\":"
+          " {\"keeper_user\": \"no-such-user\"}}",
+          "agent.keeper_user: there is no user no-such-user on this host");
+    warns("{\"agent\": {\"keeper_user\": \"root\"}}",
+          "agent.keeper_user: root is root or of root's group");
+    assert_int_equal(warnings("{\"agent\": {\"keeper_user\": \"nobody\"}}"), 0);
+    assert_int_equal(warnings("{}"), 0); /* without justalock: nobody */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +266,7 @@ int main(void)
         cmocka_unit_test(warned_of_names),
         cmocka_unit_test(warned_of_sessions),
         cmocka_unit_test(warned_of_files),
+        cmocka_unit_test(warned_of_users),
     };
 
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
