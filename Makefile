@@ -76,7 +76,7 @@ LIBRARY := $(LOCK) $(NETWORK) lease id error clock buf parse urls file bearer
 SERVER  := http http_lead http_pass http_mhd http_conn http_limit http_request http_head http_access http_answer request_guard limits listen tls access access_read table table_load table_queue table_hold table_share table_payer table_time table_tomb table_view store etcd store_etcd store_etcd_rows store_sqlite store_sqlite_open store_sqlite_log store_folder pages
 AGENT   := deadlines work work_cgroup record watch_rows agent_argv agent_user watch watch_children guard guard_ask guard_command \
            guard_conn guard_hold guard_event guard_job guard_keeper guard_list guard_locks \
-           guard_resolve guard_say guard_session guard_state guard_take guard_text guard_tick guard_watch guard_works
+           guard_resolve guard_resume guard_say guard_session guard_state guard_take guard_text guard_tick guard_watch guard_works
 CLI     := run run_alone run_agent front back back_end hold page talk tree child signals terminal words context help cmd_id cmd_status cmd_list cmd_release cmd_config doctor capture
 SLURM   := spank_justalock spank_options spank_submit spank_script spank_task spank_wait
 

@@ -101,90 +101,6 @@ bool guard_reload(struct guard *g, struct justalock_error *err)
     return true;
 }
 
-/* ---- after a restart ---- */
-
-/* t0 is not written at every refresh: the row's deadline tells it. */
-static void t0_from_row(struct work *w)
-{
-    struct row_plan plan;
-
-    (void)row_look(w->row, &plan, NULL);
-    for (size_t i = 0; i < w->f.helds_len; i++) {
-        struct held *h = &w->helds[i];
-        struct lease_times t = h->lock.times;
-        struct justalock_error err;
-        struct clock_time zero = {0, 0};
-
-        h->state = HELD_OURS;
-        if (lease_times_fill(&t, h->has_features, &err) != JUSTALOCK_OK)
-            continue;
-        h->t0 = clock_add(plan.deadline, -lease_deadline(&t, zero).boot_ms);
-    }
-}
-
-static void resume(struct guard *g, struct work *w)
-{
-    enum row_state row = w->row ? row_state(w->row) : ROW_FREE;
-    struct clock_time now = clock_now();
-
-    w->left_alone = now;
-    w->empty = now;
-    if (row != ROW_FREE &&
-        (w->state == WORK_ASKING || w->state == WORK_HELD ||
-         w->state == WORK_LEAVING || w->state == WORK_ENDING)) {
-        t0_from_row(w);
-        if (w->state != WORK_LEAVING)
-            w->state = WORK_HELD;
-        if (w->f.is_over && w->state == WORK_HELD)
-            w->state = WORK_LEAVING;
-        if (w->f.kind == WORK_SESSION)
-            session_adopt(g, w);
-        hold_look_at_row(g, w);
-        return;
-    }
-    switch (w->state) {
-    case WORK_RESOLVING:
-        w->state = WORK_KNOWN;
-        w->f.helds_len = 0;
-        return;
-    case WORK_ASKING:
-        hold_resume(g, w);
-        return;
-    case WORK_HELD:
-    case WORK_LEAVING:
-    case WORK_ENDING:
-        hold_without_row(g, w);
-        return;
-    case WORK_RELEASING:
-        w->asked = now;
-        return;
-    case WORK_KNOWN:
-    case WORK_LAPSED:
-    case WORK_GONE:
-        return;
-    }
-}
-
-static void resume_all(struct guard *g)
-{
-    struct work *next;
-    size_t n = g->works_len;
-
-    for (struct work *w = g->works; w; w = next) {
-        next = w->next;
-        resume(g, w);
-    }
-    for (struct work *w = g->works; w; w = next) {
-        next = w->next;
-        if (w->f.kind != WORK_JOB && w->state == WORK_KNOWN)
-            work_remove(g, w);
-        else if (w->state == WORK_KNOWN && w->f.is_eager && g->config)
-            job_resolve(g, w);
-    }
-    if (n > 0)
-        log_info("going on with %zu pieces of work on record", n);
-}
-
 static bool is_claimed(void *arg, const char *path)
 {
     struct guard *g = arg;
@@ -329,7 +245,7 @@ static enum justalock_status start(struct guard *g, struct justalock_error *err)
     if (!has_config && g->works_len == 0 && table_active(&g->table) == 0)
         return JUSTALOCK_CONFIG;
     find_home(g);
-    resume_all(g);
+    guard_resume(g);
     hold_orphans(g);
     work_home_sweep(&g->home, is_claimed, g);
     st = add(g, &g->listener, g->o->listen_fd, conn_ready_listener, err);

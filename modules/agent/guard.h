@@ -338,6 +338,9 @@ enum justalock_status work_put(struct guard *g, struct work *w,
     JUSTALOCK_MUST;
 void work_changed_identity(struct work *w); /* to the row */
 
+/* ---- guard_resume.c: after a restart, with records and table read ---- */
+void guard_resume(struct guard *g);
+
 /* ---- guard_hold.c, guard_event.c, guard_tick.c ---- */
 bool hold_is_try(const struct work *w);
 /* For the keeper: 0 a try, -1 for ever, else at least 1 ms. */
@@ -361,8 +364,6 @@ void hold_refuse(struct guard *g, struct work *w, enum wire_verdict verdict,
                  const char *text);
 /* On record as held, and no row of the table is its own: ended at once. */
 void hold_without_row(struct guard *g, struct work *w);
-/* Start the wait's own clock: for those that come back after our restart. */
-void hold_resume(struct guard *g, struct work *w);
 /* Rows whose record is damaged: released when the watch has ended them. */
 void hold_orphans(struct guard *g);
 void hold_release(struct guard *g, struct work *w);

@@ -191,30 +191,6 @@ void hold_begin(struct guard *g, struct work *w)
     hold_ask_next(g, w);
 }
 
-void hold_resume(struct guard *g, struct work *w)
-{
-    if (!w->row) {
-        w->row = table_take(&g->table);
-        if (!w->row) {
-            hold_release(g, w);
-            return;
-        }
-        w->row->work = w->f.number;
-        hold_save(g, w);
-    }
-    /* The record was written before the request that followed it. */
-    for (size_t i = 0; i < w->f.helds_len; i++) {
-        if (w->helds[i].state == HELD_OURS)
-            continue;
-        w->helds[i].state = HELD_ASKING;
-        break;
-    }
-    w->asked = clock_now();
-    w->until =
-        w->f.wait_ms < 0 ? clock_never() : clock_add(w->asked, w->f.wait_ms);
-    w->left_alone = w->asked;
-}
-
 /* ---- giving back ---- */
 
 static void finish(struct guard *g, struct work *w)

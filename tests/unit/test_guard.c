@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../modules/agent/record.h"
 #include "../lib/guard_rig.h"
 #include "agent_client.h"
 
@@ -255,6 +256,64 @@ static void what_is_asked_for_is_asked_again(void **state)
     assert_int_equal(answer(fd, WIRE_VERDICT)->verdict, WIRE_GO);
 }
 
+/* The name of the record of this handle's work. */
+static const char *record_of(uint64_t handle)
+{
+    static char name[40];
+
+    (void)snprintf(name, sizeof(name), "work-%llu",
+                   (unsigned long long)(handle >> GUARD_HANDLE_BITS));
+    return name;
+}
+
+/* On record as if it had begun so long ago. */
+static void is_older(uint64_t handle, int64_t seconds)
+{
+    static struct record r;
+    char path[160], data[RECORD_MAX];
+    struct justalock_error err;
+    struct buf b;
+    ssize_t n;
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", rig.state, record_of(handle));
+    n = proc_read_file(AT_FDCWD, path, data, sizeof(data));
+    assert_true(n > 0);
+    assert_ok(record_unpack(data, (size_t)n, &r, &err), err);
+    r.f.since_s -= seconds;
+    buf_init(&b, RECORD_MAX);
+    assert_ok(record_pack(&r, &b, &err), err);
+    f = fopen(path, "we");
+    assert_true(f && fwrite(b.data, b.len, 1, f) == 1 && fclose(f) == 0);
+    buf_done(&b);
+}
+
+/* A wait counts from its begin, not from our restart. */
+static void a_wait_goes_on(void **state)
+{
+    struct wire_msg *m = rig_command("a");
+    uint64_t handle;
+
+    (void)state;
+    m->wait_ms = 60000;
+    again();
+    (void)asks(m);
+    handle = asked(KW_ACQUIRE)->handle;
+    (void)end(SIGKILL);
+    is_older(handle, 41);
+    again();
+    assert_in_range(asked(KW_ACQUIRE)->wait_ms, 1, 20000);
+    (void)end(SIGKILL);
+    is_older(handle, -3600); /* a clock that was set back */
+    again();
+    assert_in_range(asked(KW_ACQUIRE)->wait_ms, 40000, 60000);
+    (void)end(SIGKILL);
+    is_older(handle, 7200);
+    again();
+    assert_int_equal(asked(KW_ACQUIRE)->wait_ms,
+                     1); /* once more, and no more */
+}
+
 /* Ended by the watch while there was no guard. */
 static void what_was_ended_meanwhile(void **state)
 {
@@ -291,13 +350,14 @@ static void without_a_row(void **state)
     (void)state;
     again();
     (void)holds(&handle);
+    assert_true(rig_has_file(record_of(handle)));
     (void)end(SIGKILL);
     row_free(row());
     again();
     (void)asked(KW_ADOPT);
     assert_int_equal(asked(KW_RELEASE)->handle, handle);
     says(handle, KEEPER_RELEASED);
-    AWAIT(!rig_has_file("work-100") && row()->work == 0);
+    AWAIT(!rig_has_file(record_of(handle)) && row()->work == 0);
 }
 
 static void a_job_between_its_steps(void **state)
@@ -404,6 +464,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(held_goes_on),
         TEST(what_is_asked_for_is_asked_again),
+        TEST(a_wait_goes_on),
         TEST(what_was_ended_meanwhile),
         TEST(without_a_row),
         TEST(a_job_between_its_steps),
