@@ -95,9 +95,9 @@ is "no such slot in use" "$(brk AQ '?slot=9') $(cat "$T/body")" \
     "404 nobody holds this slot of the lock"
 is "no such slot at all" "$(brk AQ '?slot=1024')" 400
 is "one is broken" "$(brk AQ '?slot=1')" 200
-is "its holder is refused" "$(post AQ d 3)" 409
+is "its holder is refused, and told why" "$(post AQ d 3)" "409 broken"
 is "the others are not" "$(post AQ w1 3) $(post AQ w2 3)" "200 renewed 2 200 renewed 0"
-is "all are broken" "$(brk AQ '') $(post AQ w1 3) $(post AQ w2 3)" "200 409 409"
+is "all are broken" "$(brk AQ '') $(post AQ w1 3) $(post AQ w2 3)" "200 409 broken 409 broken"
 is "and shown so" "$(view AQ '[.holders[].broken]')" '[true,true,true]'
 
 # ---- a state of before there were slots ----------------------------------------

@@ -241,7 +241,7 @@ like "metrics: each line has its form" \
 broke() { web -o "$T/null" -w '%{http_code}' "$@"; }
 is "root breaks a lock over the unix socket" \
     "$(broke -X POST http://x/v1/locks/AAAAAAAAAAAAAAAAAAAACQ/break)" 200
-is "its refreshes are refused" "$(post CQ 'secret"id' s)" 409
+is "its refreshes are refused, and it is told why" "$(post CQ 'secret"id' s)" "409 broken"
 is "it is held until its holder lets go" \
     "$(view CQ '"\(.held) \(.broken)"') $(give CQ 'secret"id' s) $(view CQ .held)" \
     "true true 200 false"
