@@ -110,7 +110,9 @@ static enum justalock_status parse_wait(struct run_options *o, const char *text,
                                         struct justalock_error *err)
 {
     if (o->wait_ms != WIRE_WAIT_DEFAULT)
-        return error_set(err, JUSTALOCK_ARG, "-n and -w exclude each other");
+        return error_set(err, JUSTALOCK_ARG,
+                         "-n and -w exclude each other, and are given "
+                         "once");
     if (text == NULL) {
         o->wait_ms = 0;
         return JUSTALOCK_OK;
