@@ -876,6 +876,23 @@ static void *wait_for_loss(void *arg)
     return NULL;
 }
 
+static void *acquire_once(void *arg)
+{
+    struct waiter *w = arg;
+
+    w->status = justalock_try(w->lock, &w->err);
+    return NULL;
+}
+
+static void *query_once(void *arg)
+{
+    struct justalock_view view;
+    struct waiter *w = arg;
+
+    w->status = justalock_query(w->lock, 1, &view, &w->err);
+    return NULL;
+}
+
 static void await_acquired(unsigned want)
 {
     unsigned now = 0;
@@ -888,6 +905,43 @@ static void await_acquired(unsigned want)
         usleep(1000);
     }
     assert_int_equal(now, want);
+}
+
+/*
+ * No call waits for it without end. What it had been told by then it does once
+ * it runs again: to give back, above all, what nobody waits for any more.
+ */
+static void test_stuck_thread_keeps_nobody(void **state)
+{
+    struct justalock *held = hold(60);
+    struct waiter acquires = {.lock = make(60)}, queries = {.lock = make(60)};
+    struct justalock_error err;
+    pthread_t threads[2];
+
+    (void)state;
+    set_stuck(true);
+    assert_int_equal(pthread_create(&threads[0], NULL, acquire_once, &acquires),
+                     0);
+    assert_int_equal(pthread_create(&threads[1], NULL, query_once, &queries),
+                     0);
+    assert_fails(justalock_release(held, &err), JUSTALOCK_NET, err,
+                 "the keeper thread does not answer");
+    assert_int_equal(justalock_is_held(held), 0);
+    for (size_t i = 0; i < LENGTH(threads); i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(acquires.status, JUSTALOCK_NET);
+    assert_has(acquires.err.text, "the keeper thread does not answer");
+    assert_int_equal(justalock_is_held(acquires.lock), 0);
+    assert_int_equal(queries.status, JUSTALOCK_NET);
+    assert_has(queries.err.text, "the keeper thread does not answer");
+    set_stuck(false);
+    for (int i = 0; i < LONG_MS && keeper_count(NULL) > 0; i++)
+        usleep(1000);
+    assert_int_equal(keeper_count(NULL), 0);
+    assert_int_equal(justalock_try(acquires.lock, &err), JUSTALOCK_OK);
+    justalock_free(acquires.lock);
+    justalock_free(queries.lock);
+    justalock_free(held);
 }
 
 static void test_release_ends_a_wait(void **state)
@@ -1283,6 +1337,7 @@ int main(void)
         TEST(test_lost_by_event),
         TEST(test_acquire_after_loss),
         TEST(test_stuck_thread_never_extends),
+        TEST(test_stuck_thread_keeps_nobody),
         TEST(test_late_extension),
         TEST(test_answer_too_old),
         TEST(test_base_service_has_more_margin),
