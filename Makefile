@@ -208,7 +208,7 @@ UNIT_LDFLAGS_test_secret := -Wl,--wrap=write,--wrap=fsync
 UNIT_LDFLAGS_test_store_folder := -Wl,--wrap=open,--wrap=fsync,--wrap=rename,--wrap=unlink,--wrap=flock,--wrap=write
 UNIT_LDFLAGS_test_store_sqlite := -Wl,--wrap=fsync,--wrap=calloc
 UNIT_LDFLAGS_test_keeper_servers := -Wl,--wrap=calloc
-UNIT_LDFLAGS_test_lock := -Wl,--wrap=calloc,--wrap=timerfd_create,--wrap=eventfd,--wrap=pthread_create
+UNIT_LDFLAGS_test_lock_waits := -Wl,--wrap=calloc,--wrap=timerfd_create,--wrap=eventfd,--wrap=pthread_create
 UNIT_LDFLAGS_test_pam_session := -Wl,--wrap=agent_connect
 UNIT_LDFLAGS_test_pam_module := -lpam
 UNIT_LDFLAGS_test_pam_justalock := -lpam
