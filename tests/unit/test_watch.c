@@ -306,7 +306,7 @@ static void a_stop_leaves_deadlines_behind(void **unused)
 
     (void)unused;
     starts();
-    row = work(1500);
+    row = work(6000);
     (void)row_look(row, &plan, NULL);
     assert_int_equal(kill(agent, SIGTERM), 0);
     assert_int_equal(ends(), 0);
