@@ -270,6 +270,16 @@ bool urls_has_public(const char *urls)
     return false;
 }
 
+bool urls_are_same(const char *a, const char *b)
+{
+    char one[URLS_LEN + 1], other[URLS_LEN + 1];
+
+    while (urls_next(&a, one))
+        if (!urls_next(&b, other) || !is_same(one, other))
+            return false;
+    return !urls_next(&b, other);
+}
+
 bool urls_is_near(const char *urls)
 {
     char url[URLS_LEN + 1];

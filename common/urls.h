@@ -35,6 +35,9 @@ enum justalock_status urls_check(const char *urls, struct justalock_error *err)
 /* One of them is the public service, by any of its names: strangers share
  * it. */
 bool urls_has_public(const char *urls);
+/* The same servers in the same order, but for case and slashes at their ends.
+ */
+bool urls_are_same(const char *a, const char *b);
 /* All of them are this machine, or names without a domain. */
 bool urls_is_near(const char *urls);
 /* Over http:, one of them is another machine: what is sent can be read. */

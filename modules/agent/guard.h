@@ -175,6 +175,7 @@ struct work {
     const char *trouble; /* what the service last failed with; "": nothing */
     const char *loss;    /* "": nothing is lost */
     bool is_unconfirmed;
+    bool is_denied; /* the service's last word: we may not */
     bool is_busy_seen;
     unsigned tries;
 };

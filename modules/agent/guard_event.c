@@ -85,9 +85,9 @@ static void refuse_silent(struct guard *g, struct work *w)
     char text[WIRE_TEXT_MAX + 1];
 
     (void)snprintf(text, sizeof(text),
-                   "the lock service %.160s, asked for lock \"%.80s\", does "
-                   "not answer: %s",
-                   w->service->url, asked_name(w), w->trouble);
+                   "the lock service %.160s, asked for lock \"%.80s\", %s: %s",
+                   w->service->url, asked_name(w),
+                   w->is_denied ? "refuses it" : "does not answer", w->trouble);
     if (w->f.on_unreachable == CONFIG_UNREACHABLE_OPEN) {
         (void)snprintf(text, sizeof(text),
                        "starting without lock \"%.80s\", as configured: the "
@@ -97,7 +97,13 @@ static void refuse_silent(struct guard *g, struct work *w)
     } else if (w->f.kind == WORK_JOB) {
         job_refused(g, w, WIRE_REFUSED_NET, text);
     } else {
-        hold_refuse(g, w, WIRE_REFUSED_NET, text);
+        /* A session's module lets in, where it is to, whom the service would
+         * not: that is a fault between service and us, not the user's. */
+        hold_refuse(g, w,
+                    w->is_denied && w->f.kind == WORK_COMMAND
+                        ? WIRE_REFUSED_DENIED
+                        : WIRE_REFUSED_NET,
+                    text);
     }
 }
 
@@ -112,6 +118,7 @@ static void on_refused(struct guard *g, struct work *w, struct held *h,
         return;
     }
     text_say(&w->trouble, "%s", e->text);
+    w->is_denied |= e->status == JUSTALOCK_DENIED;
     refuse_silent(g, w);
 }
 
@@ -119,6 +126,7 @@ static void on_trouble(struct guard *g, struct work *w,
                        const struct keeper_event *e)
 {
     text_say(&w->trouble, "%s", e->text);
+    w->is_denied = e->status == JUSTALOCK_DENIED;
     if (w->state != WORK_ASKING)
         return;
     /* Once it has answered that we wait, an outage is waited out too. */

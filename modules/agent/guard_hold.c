@@ -173,6 +173,7 @@ void hold_begin(struct guard *g, struct work *w)
         w->f.wait_ms < 0 ? clock_never() : clock_add(w->asked, w->f.wait_ms);
     w->silent = clock_never();
     w->is_busy_seen = false;
+    w->is_denied = false;
     text_clear(&w->trouble);
     w->f.since_s = clock_wall_s();
     w->state = WORK_ASKING;
@@ -359,7 +360,7 @@ static void held_is_over(struct guard *g, struct work *w)
     hold_save(g, w);
     if (work_count(&w->who) == 0 || w->f.on_end == CONFIG_END_RELEASE)
         close_if_empty(g, w);
-    else if (w->f.on_end == CONFIG_END_KILL && w->f.kind != WORK_COMMAND)
+    else if (w->f.on_end == CONFIG_END_KILL)
         hold_end(g, w);
     else
         w->state = WORK_LEAVING;

@@ -101,6 +101,10 @@ static enum justalock_status expand(const struct guard *g,
     }
     if (f->kind == WORK_JOB && is_singleton(name))
         return singleton(f, name, ret_name, size, err);
+    if (strlen(name) >= size)
+        return error_set(err, JUSTALOCK_ARG,
+                         "lock name: %zu bytes are more than the %zu allowed",
+                         strlen(name), size - 1);
     /* A command's name is as its user typed it, with an agent or without. */
     if (f->kind == WORK_COMMAND || !strchr(name, '%')) {
         (void)snprintf(ret_name, size, "%s", name);

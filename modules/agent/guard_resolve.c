@@ -15,6 +15,7 @@
 
 #include "guard.h"
 #include "log.h"
+#include "urls.h"
 
 #define END "End=\n"
 
@@ -235,8 +236,18 @@ static void default_label(const struct guard *g, const struct work *w,
     char uid[16];
 
     (void)snprintf(uid, sizeof(uid), "%u", w->f.uid);
+    ret_label[0] = '\0';
+    /* It shows no labels, and need not learn our names. */
+    if (g->config && urls_has_public(g->config->service.url))
+        return;
     if (w->f.kind == WORK_SESSION) {
         session_label(g, w, ret_label, size);
+        return;
+    }
+    if (w->f.kind == WORK_COMMAND) {
+        (void)snprintf(ret_label, size, "%.32s@%.64s pid %d",
+                       w->f.user[0] ? w->f.user : uid, g->host,
+                       (int)proc_key_pid(w->f.owner));
         return;
     }
     work_text(w, text, sizeof(text));

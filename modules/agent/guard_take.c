@@ -104,12 +104,18 @@ static void fill_policies(const struct guard *g, struct work_facts *f,
         return;
     }
 
-    f->on_unreachable = w[0].on_unreachable;
+    /* A command never starts without its lock. */
+    f->on_unreachable = f->kind == WORK_COMMAND ? CONFIG_UNREACHABLE_CLOSED
+                                                : w[0].on_unreachable;
     f->on_end = w[0].on_end;
     if (f->kind == WORK_JOB || f->on_lost == CONFIG_LOST_UNSET) {
         f->on_lost = w[0].on_lost;
         f->lost_signal = w[0].lost_signal;
     }
+    /* What its call says goes before what is configured. */
+    if (f->kind == WORK_COMMAND && f->wait_ms != WIRE_WAIT_DEFAULT &&
+        f->on_busy == WIRE_BUSY_DEFAULT)
+        f->on_busy = WIRE_BUSY_WAIT;
     if (f->on_busy == WIRE_BUSY_DEFAULT)
         f->on_busy = w[0].on_busy == CONFIG_BUSY_FAIL      ? WIRE_BUSY_FAIL
                      : w[0].on_busy == CONFIG_BUSY_REQUEUE ? WIRE_BUSY_REQUEUE

@@ -19,7 +19,8 @@ struct alone {
     struct hold hold;
     enum config_lost on_lost;
     int lost_signal;
-    bool names_are_plain; /* the command may know the lock's id */
+    enum config_end on_end; /* what becomes of what the command leaves */
+    bool names_are_plain;   /* the command may know the lock's id */
     pid_t front;
     int front_end; /* of the talk between both */
     int back_end;

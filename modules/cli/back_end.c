@@ -178,8 +178,11 @@ void back_reap(struct back *b)
     none = pid < 0 && errno == ECHILD;
     if (!none && h->is_our_child && h->pid > 0)
         none = signal_work(b, 0) == 0;
-    if (none)
+    if (none || (b->state == BACK_WORKING && !b->is_lost &&
+                 b->a->on_end == CONFIG_END_RELEASE))
         work_is_over(b);
+    else if (b->state == BACK_WORKING && b->a->on_end == CONFIG_END_KILL)
+        begin_ending(b);
 }
 
 static void kill_pass(struct back *b)

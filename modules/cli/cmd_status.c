@@ -10,6 +10,7 @@
 #include "buf.h"
 #include "cli.h"
 #include "hold.h"
+#include "urls.h"
 
 #define LIMIT_MS   10000
 #define ANSWER_MAX (1024 * 1024)
@@ -106,6 +107,15 @@ static enum justalock_status print_json(const char *name,
     return cli_put_json(&b, err);
 }
 
+/* One attempt at each server, each as long as is configured. */
+static int64_t limit_ms(const struct cli_context *c)
+{
+    int64_t ms =
+        c->config->service.timeout_ms * (int64_t)urls_count(c->service.url);
+
+    return ms > 0 && ms < LIMIT_MS ? ms : LIMIT_MS;
+}
+
 int cmd_status(int argc, char **argv)
 {
     static const struct option names[] = {
@@ -139,7 +149,7 @@ int cmd_status(int argc, char **argv)
         return cli_fail(&err, st);
     st = cli_context_id(&c, argv[optind], &id, &err);
     if (st == JUSTALOCK_OK)
-        st = hold_query(&c.service, &id, LIMIT_MS, &views, &err);
+        st = hold_query(&c.service, &id, limit_ms(&c), &views, &err);
     cli_context_close(&c);
     if (st != JUSTALOCK_OK)
         return cli_fail(&err, error_wrap(&err, st, "%s", argv[optind]));

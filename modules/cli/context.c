@@ -87,7 +87,7 @@ static enum justalock_status fill_service(struct cli_context *c,
 {
     const struct config *f = c->config;
     struct keeper_service *s = &c->service;
-    bool same = url == NULL || strcmp(url, f->service.url) == 0;
+    bool same = url == NULL || urls_are_same(url, f->service.url);
     enum justalock_status st;
 
     st = copy_text(s->url, sizeof(s->url), same ? f->service.url : url, "url",

@@ -64,6 +64,9 @@ void run_default_label(char *out)
     (void)gethostname(host, sizeof(host) - 1);
     (void)snprintf(out, JUSTALOCK_LABEL_MAX + 1, "%.32s@%.64s pid %d",
                    pw != NULL ? pw->pw_name : "?", host, (int)getpid());
+    for (; *out != '\0'; out++)
+        if (*out < ' ' || *out > '~')
+            *out = '?';
 }
 
 static enum justalock_status parse_on_lost(struct run_options *o,
@@ -104,6 +107,14 @@ static enum justalock_status parse_text(const char *text, size_t max,
                          "%s: it has control characters or is not UTF-8", what);
     *ret_text = text;
     return JUSTALOCK_OK;
+}
+
+static bool is_ascii(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text > 0x7f)
+            return false;
+    return true;
 }
 
 static enum justalock_status parse_wait(struct run_options *o, const char *text,
@@ -148,8 +159,11 @@ static enum justalock_status parse_option(struct run_options *o, int opt,
         return parse_text(optarg, JUSTALOCK_CLIENT_MAX, "--client-id",
                           &o->client, err);
     case OPT_LABEL:
-        return parse_text(optarg, JUSTALOCK_LABEL_MAX, "--label", &o->label,
-                          err);
+        st = parse_text(optarg, JUSTALOCK_LABEL_MAX, "--label", &o->label, err);
+        if (st == JUSTALOCK_OK && !is_ascii(optarg))
+            st = error_set(err, JUSTALOCK_ARG,
+                           "--label: \"%s\" is not all ASCII", optarg);
+        return st;
     case OPT_URL:
         o->url = optarg;
         return JUSTALOCK_OK;
@@ -207,10 +221,12 @@ static bool has_env(const char *name)
     return value != NULL && value[0] != '\0';
 }
 
-/* The agent knows its own service and configuration only, pools too. */
+/* The agent knows its own service and configuration only, pools too; a name
+ * with a comma would be several names to it. */
 static bool is_for_agent(const struct run_options *o)
 {
-    if (o->no_agent || o->url != NULL || o->config != NULL || o->slots != 0)
+    if (o->no_agent || o->url != NULL || o->config != NULL || o->slots != 0 ||
+        strchr(o->lock, ',') != NULL)
         return false;
     if (o->socket != NULL)
         return true;

@@ -58,10 +58,8 @@ static void fill(const struct agent_run *r, struct wire_msg *m)
     m->on_lost = (uint8_t)o->on_lost; /* the same order: guard_command.c */
     m->signo = (uint8_t)o->lost_signal;
     m->life_s = o->life_s;
-    if (o->label != NULL)
+    if (o->label != NULL) /* else the agent, who knows the service, makes one */
         (void)snprintf(m->label, sizeof(m->label), "%s", o->label);
-    else
-        run_default_label(m->label);
     if (o->client != NULL)
         (void)snprintf(m->client, sizeof(m->client), "%s", o->client);
 }

@@ -19,6 +19,7 @@
 
 #include "alone.h"
 #include "back.h"
+#include "urls.h"
 #include "wire.h"
 
 #define SHARE_BYTES  (KEEPER_SHARE_LEN / 2)
@@ -52,7 +53,7 @@ static void fill_label(struct alone *a, const struct run_options *o)
 
     if (o->label != NULL)
         (void)snprintf(l->label, sizeof(l->label), "%s", o->label);
-    else if (strcmp(a->hold.service.url, CONFIG_URL) != 0)
+    else if (!urls_has_public(a->hold.service.url))
         run_default_label(l->label);
 }
 
@@ -80,6 +81,7 @@ static void fill_policy(struct alone *a, const struct run_options *o,
     a->on_lost = o->on_lost != CONFIG_LOST_UNSET ? o->on_lost : policy->on_lost;
     a->lost_signal =
         o->on_lost != CONFIG_LOST_UNSET ? o->lost_signal : policy->lost_signal;
+    a->on_end = policy->on_end;
     a->hold.wait_ms = o->wait_ms;
     if (o->wait_ms == WIRE_WAIT_DEFAULT)
         a->hold.wait_ms =
@@ -113,8 +115,9 @@ static enum justalock_status fill(struct alone *a, struct justalock_error *err)
     if (st != JUSTALOCK_OK)
         return st;
     a->hold.service = c.service;
-    a->names_are_plain = !c.config->hashed_names;
     st = cli_context_lock(&c, o->lock, &policy, &a->hold.lock.id, err);
+    a->names_are_plain =
+        !c.config->hashed_names || (st == JUSTALOCK_OK && policy.has_id);
     if (st == JUSTALOCK_OK)
         st = fill_times(a, o, c.config, &policy, err);
     if (st == JUSTALOCK_OK)

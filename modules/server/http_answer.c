@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "http_inner.h"
+#include "log.h"
 
 #define FEATURES "wait release token holder share slots"
 
@@ -19,6 +20,8 @@ void answer_refuse(struct request *r, unsigned status, const char *reason)
         return; /* the first reason stands */
     r->status = status;
     r->reason = reason;
+    log_debug("refused with %u: %.*s", status, (int)strcspn(reason, "\n"),
+              reason);
 }
 
 /* An answer's head as it grows. Half of one must not leave: an offer without

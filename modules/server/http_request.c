@@ -118,7 +118,10 @@ static void decide(struct request *r)
     if (r->status != 0)
         return;
     conn_has_asked(&s->conns, server_conn(r->conn));
-    if ((is_change || r->route == ROUTE_HEALTH) &&
+    /* What it would show of locks is not so: another serves them, or nobody
+     * knows who holds them. */
+    if ((is_change || r->route == ROUTE_HEALTH || r->route == ROUTE_VIEW ||
+         r->route == ROUTE_LOCKS) &&
         !server_is_serving(s, now_ms)) {
         answer_refuse(r, 503, "no locks are granted now; ask again later\n");
         return;

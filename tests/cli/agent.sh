@@ -15,6 +15,8 @@ export JUSTALOCK_CONFIG="$T/conf.json"
 agent_conf '"lifetime": 12' '"locks": {
     "open": {"for": ["command"], "users": ["nobody"]},
     "grace": {"grace": "5s", "lifetime": 30},
+    "a,b": {"lifetime": 11}, "fails": {"on_busy": "fail", "on_unreachable": "open"},
+    "ends": {"on_end": "kill", "grace": "100ms"}, "lets": {"on_end": "release"},
     "hold": {"on_lost": "log"}}'
 service_start
 agent_start
@@ -115,6 +117,46 @@ wait $holder
 is "s: started all the same, by the next guard" "$? $(cat "$T/err") $(ls "$T/s.done")" "0  $T/s.done"
 ok "s: the delay was there" grep -q DELAYED "$T/trace"
 ok "s: free" wait_for 10 is_free s
+
+# ---- what a definition says means the same with an agent and without
+alone() { "$J" run "$@" 2>"$T/err"; }
+holds() { # NAME VIA: until $T/over
+    rm -f "$T/over" "$T/held"
+    "$2" "$1" sh -c 'touch "$0/held"; while [ ! -e "$0/over" ]; do sleep 0.05; done' "$T" &
+    holder=$!
+    wait_for 10 test -e "$T/held"
+}
+has_ended() { ! is_ticking "$1"; }
+over() { touch "$T/over" && wait $holder; }
+for via in run alone; do
+    other=run
+    [ $via = alone ] || other=alone
+    holds a,b $via
+    is "$via: a name with a comma is one lock, for the other way too" "$($other -n a,b true; echo $?)" 75
+    over
+    holds fails $via
+    is "$via: -w goes before on_busy: fail" \
+        "$( (sleep 1; touch "$T/over") & $via -w 20s fails echo in)" in
+    wait $holder
+    holds fails $via
+    is "$via: on_busy: fail without it" "$($via fails true; echo $?)" 75
+    over
+    is "$via: on_end: kill ends what is left" \
+        "$($via ends sh -c "setsid '$T/ticks' '$T/$via.ends' deaf >/dev/null 2>&1 &
+            while [ ! -s '$T/$via.ends' ]; do sleep 0.05; done; exit 3"; echo $?)" 3
+    ok "$via: and then gives back" wait_for 10 is_free ends
+    ok "$via: it is dead" wait_for 5 has_ended "$T/$via.ends"
+    is "$via: on_end: release leaves it alone" \
+        "$($via lets sh -c "setsid '$T/ticks' '$T/$via.lets' >/dev/null 2>&1 &
+            while [ ! -s '$T/$via.lets' ]; do sleep 0.05; done; exit 4"; echo $?)" 4
+    ok "$via: and gives back" wait_for 10 is_free lets
+    ok "$via: it lives" is_ticking "$T/$via.lets"
+done
+service_cut
+is "no service, on_unreachable: open: no command starts" "$(run -n fails echo in; echo $?)" 69
+is "alone: the same" "$(alone -n fails echo in; echo $?)" 69
+service_back
+wait_for 20 is_free fails
 
 # ---- the loss
 "$J" run --socket /run/agent.sock l "$T/ticks" "$T/l.ticks" deaf 2>"$T/err" &

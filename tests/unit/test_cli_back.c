@@ -436,6 +436,41 @@ static void what_it_leaves_keeps_the_lock(void **state)
     ends(2, "");
 }
 
+/* What is left is ended, with its grace, or left alone. */
+static void what_it_leaves_is_ended(void **state)
+{
+    (void)state;
+    a.on_end = CONFIG_END_KILL;
+    a.hold.times.grace_ms = 100;
+    works("sh -c 'trap \"touch term\" TERM; touch begun; "
+          "while :; do sleep 0.01; done' & "
+          "while [ ! -e begun ]; do sleep 0.01; done; exit 2");
+    assert_int_equal(WEXITSTATUS(hears(TALK_EXITED)), 2);
+    gives_back();
+    assert_true(has_file("term")); /* and then KILL */
+    assert_int_equal(hears(TALK_ENDED), 2);
+    ends(2, NULL);
+}
+
+static void what_it_leaves_is_left_alone(void **state)
+{
+    char text[32] = "";
+    int fd;
+
+    (void)state;
+    a.on_end = CONFIG_END_RELEASE;
+    works("setsid sh -c 'echo $$ >left; exec sleep 1000' >/dev/null 2>&1 & "
+          "while [ ! -s left ]; do sleep 0.01; done; touch begun; exit 2");
+    assert_int_equal(WEXITSTATUS(hears(TALK_EXITED)), 2);
+    gives_back();
+    assert_int_equal(hears(TALK_ENDED), 2);
+    ends(2, "");
+    fd = open(in_scratch("left"), O_RDONLY | O_CLOEXEC);
+    assert_true(read(fd, text, sizeof(text) - 1) > 0);
+    (void)close(fd);
+    assert_int_equal(kill(atoi(text), SIGKILL), 0); /* it lives */
+}
+
 static void it_stops_and_goes_on(void **state)
 {
     (void)state;
@@ -494,6 +529,8 @@ int main(void)
         TEST(a_loss_that_is_only_said),
         TEST(the_front_is_gone),
         TEST(what_it_leaves_keeps_the_lock),
+        TEST(what_it_leaves_is_ended),
+        TEST(what_it_leaves_is_left_alone),
         TEST(it_stops_and_goes_on),
         TEST(it_could_not_be_given_back),
         TEST(trouble_is_said),

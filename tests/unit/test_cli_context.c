@@ -84,6 +84,9 @@ static void credentials_are_for_one_service(void **state)
     assert_ok(opens("https://a/", &err), err); /* the same, in words */
     assert_has(c.service.key_file, "/key");
     cli_context_close(&c);
+    assert_ok(opens("HTTPS://A", &err), err); /* and in other ones */
+    assert_has(c.service.key_file, "/key");
+    cli_context_close(&c);
     assert_ok(opens("https://b/", &err), err);
     assert_string_equal(c.service.url, "https://b/");
     assert_has(c.service.ca_file, "/ca");

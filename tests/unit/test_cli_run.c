@@ -142,6 +142,8 @@ static void limits(void **state)
     refuses(line, "--label: 121 bytes are not within 1 and 120");
     refuses("--label= db x", "--label: 0 bytes");
     refuses("--label a\tb db x", "--label: it has control characters");
+    refuses("--label \xc3\xa4 db x", "is not all ASCII");
+    assert_int_equal(reads("--client-id \xc3\xa4 db x"), CLI_OK);
     refuses("--client-id \xff db x", "--client-id: it has control characters");
     (void)snprintf(line, sizeof(line), "%0255d x", 0);
     assert_int_equal(reads(line), CLI_OK);
@@ -177,6 +179,7 @@ static void who_is_asked(void **state)
         {"--socket s db x", NULL, true},
         {"--socket s db x", "JUSTALOCK_URL", true}, /* said is said */
         {"--socket s db x", "JUSTALOCK_CONFIG", true},
+        {"--socket s a,b x", NULL, false}, /* two names to the agent */
         {"--socket s --no-agent db x", NULL, false},
         {"--socket s --url http://h db x", NULL, false},
         {"--socket s --config f db x", NULL, false},
@@ -217,6 +220,8 @@ static void words(void **state)
     (void)snprintf(pid, sizeof(pid), " pid %d", (int)getpid());
     assert_has(label, pid);
     assert_has(label, "@");
+    for (const char *l = label; *l != '\0'; l++)
+        assert_in_range(*l, ' ', '~');
 }
 
 int main(void)

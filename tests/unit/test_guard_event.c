@@ -117,6 +117,41 @@ static void trouble_is_waited_out_for_a_while(void **state)
     (void)close(fd);
 }
 
+/* What the service refuses is not silence. */
+static void refused_by_the_service(void **state)
+{
+    int fd;
+
+    (void)state;
+    rig_keeper();
+    fd = rig_request(rig_command("a"));
+    (void)rig_asked(KW_ACQUIRE);
+    rig_event(handle(), KEEPER_TIMEOUT, JUSTALOCK_DENIED, "status 403");
+    rig_expect(fd, WIRE_REFUSED_DENIED,
+               ", asked for lock \"a\", refuses it: status 403");
+    rig_give_back(1);
+    fd = waits("a"); /* its last word counts, not the time-out */
+    rig_event(handle(), KEEPER_TROUBLE, JUSTALOCK_DENIED, "status 403");
+    (void)note(fd);
+    rig_tick(GUARD_PATIENCE_MS + 200);
+    rig_expect(fd, WIRE_REFUSED_DENIED, "refuses it: status 403");
+    rig_give_back(1);
+    fd = waits("a");
+    rig_event(handle(), KEEPER_TROUBLE, JUSTALOCK_DENIED, "status 403");
+    (void)note(fd);
+    rig_event(handle(), KEEPER_TROUBLE, JUSTALOCK_NET, "no route");
+    rig_tick(GUARD_PATIENCE_MS + 200);
+    rig_expect(fd, WIRE_REFUSED_NET, "does not answer: no route");
+    rig_give_back(1);
+    /* For a session it is a fault between service and us. */
+    rig_config("\"locks\": {\"s\": {\"for\": \"pam\"}}");
+    fd = rig_request(rig_session("s"));
+    (void)rig_asked(KW_ACQUIRE);
+    rig_event(handle(), KEEPER_TIMEOUT, JUSTALOCK_DENIED, "status 403");
+    rig_expect(fd, WIRE_REFUSED_NET, "refuses it: status 403");
+    rig_give_back(1);
+}
+
 static void trouble_that_lets_go_on(void **state)
 {
     struct wire_msg *m = rig_job(WIRE_JOB_BEGIN, 5, "open");
@@ -310,6 +345,7 @@ int main(void)
         RIG_TEST(busy_is_said_and_waited_for),
         RIG_TEST(busy_is_final_for_a_try),
         RIG_TEST(trouble_is_waited_out_for_a_while),
+        RIG_TEST(refused_by_the_service),
         RIG_TEST(trouble_that_lets_go_on),
         RIG_TEST(a_keeper_that_is_not_there),
         RIG_TEST(for_ever_is_for_ever),

@@ -210,6 +210,29 @@ static void the_strictest_of_several(void **state)
     assert_int_equal(w->f.on_lost, CONFIG_LOST_LOG);
 }
 
+static void a_command(void **state)
+{
+    (void)state;
+    rig_config("\"locks\": {\"l\": {\"on_unreachable\": \"open\","
+               " \"on_busy\": \"fail\", \"on_end\": \"release\"}}");
+    (void)fresh(WORK_COMMAND);
+    takes("l");
+    /* Never without its lock. */
+    assert_int_equal(w->f.on_unreachable, CONFIG_UNREACHABLE_CLOSED);
+    assert_int_equal(w->f.on_busy, WIRE_BUSY_FAIL);
+    assert_int_equal(w->f.on_end, CONFIG_END_RELEASE);
+    /* Its own -w goes before the definition. */
+    (void)fresh(WORK_COMMAND);
+    w->f.wait_ms = 10000;
+    takes("l");
+    assert_int_equal(w->f.on_busy, WIRE_BUSY_WAIT);
+    assert_int_equal(w->f.wait_ms, 10000);
+    (void)fresh(WORK_JOB);
+    w->f.wait_ms = 10000;
+    takes("l");
+    assert_int_equal(w->f.on_busy, WIRE_BUSY_FAIL);
+}
+
 /* What a line of pam.d asks for beside a definition. */
 static void pam_d_is_stricter_or_nothing(void **state)
 {
@@ -307,6 +330,7 @@ int main(void)
         TEST(sessions_of_one_host_are_one_client),
         TEST(the_token_is_read_here),
         TEST(the_strictest_of_several),
+        TEST(a_command),
         TEST(pam_d_is_stricter_or_nothing),
         TEST(no_memory),
         TEST(names_that_fit),

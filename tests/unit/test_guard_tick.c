@@ -137,7 +137,14 @@ static void asked_by_nobody(void **state)
 
 /* ---- a service that is silent ---- */
 
-#define OPEN "\"locks\": {\"a\": {\"on_unreachable\": \"open\"}}"
+/* Work that may go on without. */
+static int asks_open(const struct wire_msg *m)
+{
+    int fd = asks(m);
+
+    rig_work()->f.on_unreachable = CONFIG_UNREACHABLE_OPEN;
+    return fd;
+}
 
 /* Its patience ends then, and not before; with `verdict`. */
 static void expect_patience(int fd, int64_t ms, enum wire_verdict verdict,
@@ -166,12 +173,15 @@ static void patience(void **state)
     fd = asks(waits("a"));
     expect_patience(fd, GUARD_PATIENCE_MS, WIRE_REFUSED_NET,
                     "the cable is cut");
-    rig_config(OPEN);
-    fd = asks(waits("a"));
+    rig_config("\"locks\": {\"a\": {\"on_unreachable\": \"open\"}}");
+    fd = asks(waits("a")); /* a command does not, whatever is configured */
+    expect_patience(fd, GUARD_PATIENCE_MS, WIRE_REFUSED_NET,
+                    "the cable is cut");
+    fd = asks_open(waits("a"));
     expect_patience(fd, GUARD_OPEN_MS, WIRE_GO, "starting without lock");
     assert_null(rig_work());
     /* Another server may take over. */
-    fd = asks(waits("a"));
+    fd = asks_open(waits("a"));
     several = *rig_work()->service;
     (void)snprintf(several.url, sizeof(several.url), "http://x,http://y");
     {
@@ -191,7 +201,7 @@ static void patience(void **state)
     /* For ever, unless it may go on without. */
     m = rig_command("a");
     m->wait_ms = -1;
-    fd = asks(m);
+    fd = asks_open(m);
     expect_patience(fd, GUARD_OPEN_MS, WIRE_GO, "starting without lock");
     m = rig_command("b");
     m->wait_ms = -1;

@@ -92,8 +92,13 @@ static void test_only_while_it_leads(void **state)
     rig_lead(&r, false);
     a = await(fd, "POST", 'a', "one", 503);
     a = await(fd, "POST", 'b', "one", 503);
-    a = get(fd, "/v1/locks"); /* nothing that was known counts */
-    assert_string_equal(a.body, "{\"locks\":[\n]}\n");
+    /* An empty list would say that nobody holds anything. */
+    a = get(fd, "/v1/locks");
+    assert_int_equal(a.status, 503);
+    a = get(fd, "/v1/locks/AAAAAAAAAAAAAAAAAAAAaA");
+    assert_int_equal(a.status, 503);
+    a = get(fd, "/metrics"); /* which says whether it serves */
+    assert_int_equal(a.status, 200);
     rig_lead(&r, true);
     a = await(fd, "POST", 'a', "one", 200);
     expect(&a, 200, "renewed"); /* from what is stored */

@@ -140,13 +140,36 @@ static void test_kinds(void **state)
     assert_true(urls_is_mixed("http://a,unix:/b"));
 }
 
+static void test_same(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } cases[] = {
+        {"http://a", "http://a/", true},
+        {"http://a:1/", "HTTP://A:1", true},
+        {"unix:/a", "unix:/a", true},
+        {"unix:/a", "unix:/A", false},
+        {"http://a", "https://a", false},
+        {"http://a", "http://ab", false},
+        {"http://a,http://b", "http://a/,http://B", true},
+        {"http://a,http://b", "http://b,http://a", false},
+        {"http://a,http://b", "http://a", false},
+        {"http://a", "http://a,http://b", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++)
+        if (urls_are_same(cases[i].a, cases[i].b) != cases[i].same)
+            fail_msg("%s, %s", cases[i].a, cases[i].b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_walk),
-        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_good), cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_walk), cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
