@@ -188,6 +188,7 @@ mend_all() {
 takable() {
     "$J" run --no-agent --url "$(urls 1)" -t 10 -w 60s "$1" "$F/work" "$T/rec" 1 2>>"$T/take.err"
 }
+enough() { [ "$(grep -c ^end "$T/history")" -ge 12 ]; }
 ended() { [ "$(grep -c ^start "$T/history")" = "$(grep -c ^end "$T/history")" ]; }
 value() { sed -n "s/^$1 //p" "$T/figures"; }
 faults() { grep ^fault "$T/history" | cut -d ' ' -f 2 | sort | uniq -c; }
@@ -216,7 +217,10 @@ part() { # short|halves|harsh
     done
     "$1" &
     harm=$!
-    [ "$1" = halves ] || sleep "$SECS"
+    [ "$1" = halves ] || {
+        sleep "$SECS"
+        wait_for 90 enough # a slow machine needs longer for as many
+    }
     [ "$1" != halves ] || wait $harm
     touch "$T/stop"
     wait $harm

@@ -41,6 +41,7 @@ static pid_t start(bool with_job)
         char script[] = "/bin/sleep 60 & echo; exec 1>&-; wait; true";
         char *argv[] = {sh, opt, script, NULL};
 
+        (void)setpgid(0, 0);
         (void)dup2(out[1], 1);
         (void)close(out[0]);
         (void)close(out[1]);
@@ -61,6 +62,8 @@ static void end(pid_t pid, const struct identity *who)
         (void)usleep(10000);
     }
     assert_int_equal(work_count(who), 0);
+    /* A child whose parent went first is no descendant any more. */
+    (void)kill(-pid, SIGKILL);
 }
 
 static void a_tree_is_a_process_and_its_descendants(void **state)
