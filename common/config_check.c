@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "config_parts.h"
 #include "parse.h"
@@ -295,19 +296,44 @@ static void warn_lock(struct warner *w, const struct config_lock *lock)
                 lock->name, c->service.url);
 }
 
-/* A file whose contents are secret. */
-static void warn_file(struct warner *w, const char *key, const char *path)
+/* Whom the keeper becomes where root starts it: keeper_jail.c. */
+static const struct passwd *keeper_user(const struct config *c)
 {
+    const struct passwd *pw = getpwnam(c->agent.keeper_user);
+
+    return pw != NULL ? pw : getpwnam("nobody");
+}
+
+/* By its mode; the keeper has no groups but its first. */
+static bool may_read(const struct passwd *pw, const struct stat *st)
+{
+    if (st->st_uid == pw->pw_uid)
+        return (st->st_mode & S_IRUSR) != 0;
+    if (st->st_gid == pw->pw_gid)
+        return (st->st_mode & S_IRGRP) != 0;
+    return (st->st_mode & S_IROTH) != 0;
+}
+
+/* A file that the keeper reads. */
+static void warn_file(struct warner *w, const char *key, const char *path,
+                      bool is_secret)
+{
+    const struct passwd *pw = geteuid() == 0 ? keeper_user(w->c) : NULL;
     struct stat st;
 
     if (path == NULL)
         return;
-    if (stat(path, &st) != 0)
+    if (stat(path, &st) != 0 || (geteuid() != 0 && access(path, R_OK) != 0))
         warn_at(w, NULL, "service.%s: %s cannot be read", key, path);
-    else if ((st.st_mode & 077) != 0)
+    else if (pw != NULL && !may_read(pw, &st))
+        warn_at(w, NULL,
+                "service.%s: %s cannot be read by %s, who talks to the "
+                "network; make it that user's",
+                key, path, pw->pw_name);
+    else if (is_secret && (st.st_mode & 07) != 0)
         warn_at(w, NULL,
                 "service.%s: %s has mode %04o: others may use it; make it "
-                "0600",
+                "0400, of the user who talks to the network",
                 key, path, (unsigned)(st.st_mode & 07777));
 }
 
@@ -334,8 +360,9 @@ unsigned config_warn(const struct config *c, FILE *out)
 
     for (size_t i = 0; i < c->locks_len; i++)
         warn_lock(&w, &c->locks[i]);
-    warn_file(&w, "token_file", c->service.token_file);
-    warn_file(&w, "key_file", c->service.key_file);
+    warn_file(&w, "ca_file", c->service.ca_file, false);
+    warn_file(&w, "cert_file", c->service.cert_file, false);
+    warn_file(&w, "key_file", c->service.key_file, true);
     warn_user(&w, c->agent.keeper_user);
     if (urls_is_mixed(c->service.url))
         warn_at(&w, NULL,

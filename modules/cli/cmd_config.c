@@ -50,6 +50,25 @@ static int locks(const char *path, unsigned kinds, bool json)
     return st == JUSTALOCK_OK ? CLI_OK : cli_fail(&err, st);
 }
 
+/* What config_warn() says; as JSON an object for each line of it. */
+static void warn(struct doctor *d, const struct config *c)
+{
+    char *text = NULL, *rest, *line;
+    size_t len = 0;
+    FILE *f = d->json ? open_memstream(&text, &len) : NULL;
+
+    if (f == NULL) {
+        d->warnings += config_warn(c, stderr);
+        return;
+    }
+    (void)config_warn(c, f);
+    if (fclose(f) == 0)
+        for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
+            if (line[0] != '\0')
+                doctor_say(d, DOCTOR_WARN, "configuration", "%s", line);
+    free(text);
+}
+
 static int check(const char *path, const char *socket, bool json)
 {
     struct doctor d = {.json = json};
@@ -60,10 +79,15 @@ static int check(const char *path, const char *socket, bool json)
         doctor_say(&d, DOCTOR_ERROR, "configuration", "%s", err.text);
         return CLI_CONFIG;
     }
-    doctor_say(&d, DOCTOR_OK, "configuration", "%s is well formed, %zu lock%s",
-               path != NULL ? path : CONFIG_PATH, c->locks_len,
-               c->locks_len == 1 ? "" : "s");
-    d.warnings += config_warn(c, stderr);
+    if (c->files[0] == NULL)
+        doctor_say(&d, DOCTOR_OK, "configuration",
+                   "there is no %s: what is built in counts", CONFIG_PATH);
+    else
+        doctor_say(&d, DOCTOR_OK, "configuration",
+                   "%s is well formed, %zu lock%s",
+                   path != NULL ? path : CONFIG_PATH, c->locks_len,
+                   c->locks_len == 1 ? "" : "s");
+    warn(&d, c);
     doctor_look(&d, c, socket);
     config_free(c);
     if (d.is_short)

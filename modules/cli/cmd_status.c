@@ -149,7 +149,8 @@ int cmd_status(int argc, char **argv)
         return cli_fail(&err, st);
     st = cli_context_id(&c, argv[optind], &id, &err);
     if (st == JUSTALOCK_OK)
-        st = hold_query(&c.service, &id, limit_ms(&c), &views, &err);
+        st = hold_query(&c.service, c.config->agent.keeper_user, &id,
+                        limit_ms(&c), &views, &err);
     cli_context_close(&c);
     if (st != JUSTALOCK_OK)
         return cli_fail(&err, error_wrap(&err, st, "%s", argv[optind]));

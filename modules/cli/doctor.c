@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent_client.h"
+#include "bearer.h"
 #include "buf.h"
 #include "capture.h"
 #include "parse.h"
@@ -81,6 +82,23 @@ static void look_at_secret(struct doctor *d, const struct config *c)
     } else {
         doctor_say(d, DOCTOR_ERROR, "secret", "%s", err.text);
     }
+}
+
+static void look_at_token(struct doctor *d, const char *path)
+{
+    char token[BEARER_MAX + 1];
+    struct justalock_error err;
+
+    if (path == NULL)
+        return;
+    if (bearer_load(path, token, &err) == JUSTALOCK_OK)
+        doctor_say(d, DOCTOR_OK, "token", "%s", path);
+    else if (err.sys_errno == EACCES && geteuid() != 0)
+        doctor_say(d, DOCTOR_WARN, "token",
+                   "only root can look at it: run this check as root");
+    else
+        doctor_say(d, DOCTOR_ERROR, "token", "%s", err.text);
+    explicit_bzero(token, sizeof(token));
 }
 
 static void look_at_agent(struct doctor *d, const char *socket)
@@ -275,6 +293,7 @@ static void look_at_pam(struct doctor *d)
 void doctor_look(struct doctor *d, const struct config *c, const char *socket)
 {
     look_at_secret(d, c);
+    look_at_token(d, c->service.token_file);
     look_at_agent(d, socket);
     look_at_slurm(d, c);
     look_at_pam(d);

@@ -15,25 +15,25 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "config.h"
 #include "proc.h"
 
 #define HANDLE         1
-#define KEEPER_USER    "justalock"
 #define DEATHS_MAX     5  /* of keepers in a row, while nothing is held */
 #define AGAIN_MS       50 /* before the next keeper; doubles */
 #define AGAIN_MAX_MS   1000
 #define PONG_LIMIT_MS  500
 #define CHECK_EVERY_MS 1000
 
-static enum justalock_status spawn(int *ret_fd, pid_t *ret_pid,
-                                   struct justalock_error *err)
+static enum justalock_status spawn(const char *user, int *ret_fd,
+                                   pid_t *ret_pid, struct justalock_error *err)
 {
     enum justalock_status st;
     int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return error_sys(err, errno, "socketpair");
-    st = keeper_wire_spawn(pair[1], "--connected", KEEPER_USER, ret_pid, err);
+    st = keeper_wire_spawn(pair[1], "--connected", user, ret_pid, err);
     (void)close(pair[1]);
     if (st != JUSTALOCK_OK) {
         (void)close(pair[0]);
@@ -45,7 +45,8 @@ static enum justalock_status spawn(int *ret_fd, pid_t *ret_pid,
 
 enum justalock_status hold_start(struct hold *h, struct justalock_error *err)
 {
-    enum justalock_status st = spawn(&h->fd, &h->pid, err);
+    const char *user = h->keeper_user[0] ? h->keeper_user : CONFIG_KEEPER_USER;
+    enum justalock_status st = spawn(user, &h->fd, &h->pid, err);
 
     h->pidfd = -1;
     h->is_our_child = true;
@@ -297,8 +298,8 @@ static enum justalock_status await_view(struct hold *h, struct clock_time until,
 }
 
 enum justalock_status hold_query(const struct keeper_service *service,
-                                 const struct lock_id *id, int64_t limit_ms,
-                                 struct hold_views *ret_views,
+                                 const char *user, const struct lock_id *id,
+                                 int64_t limit_ms, struct hold_views *ret_views,
                                  struct justalock_error *err)
 {
     struct keeper_msg m;
@@ -308,6 +309,7 @@ enum justalock_status hold_query(const struct keeper_service *service,
     memset(&h, 0, sizeof(h));
     ret_views->len = 0;
     h.service = *service;
+    (void)snprintf(h.keeper_user, sizeof(h.keeper_user), "%s", user);
     st = hold_start(&h, err);
     if (st != JUSTALOCK_OK)
         return st;

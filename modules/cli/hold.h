@@ -10,7 +10,10 @@
 
 #include "keeper_wire.h"
 
+#define HOLD_USER_MAX 64 /* bytes */
+
 struct hold {
+    char keeper_user[HOLD_USER_MAX + 1]; /* whom it becomes; "": default */
     struct keeper_service service;
     struct keeper_lock lock;
     struct lease_times times; /* filled; margin by what the service is */
@@ -67,11 +70,11 @@ struct hold_views {
     struct keeper_view v[JUSTALOCK_SLOTS_MAX];
 };
 
-/* Ask what the service shows of a lock, with a keeper of its own, and wait
- * for the answer. */
+/* Ask what the service shows of a lock, with a keeper of its own, which
+ * becomes `user`, and wait for the answer. */
 enum justalock_status hold_query(const struct keeper_service *service,
-                                 const struct lock_id *id, int64_t limit_ms,
-                                 struct hold_views *ret_views,
+                                 const char *user, const struct lock_id *id,
+                                 int64_t limit_ms, struct hold_views *ret_views,
                                  struct justalock_error *err) JUSTALOCK_MUST;
 
 #endif

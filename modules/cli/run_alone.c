@@ -115,6 +115,8 @@ static enum justalock_status fill(struct alone *a, struct justalock_error *err)
     if (st != JUSTALOCK_OK)
         return st;
     a->hold.service = c.service;
+    (void)snprintf(a->hold.keeper_user, sizeof(a->hold.keeper_user), "%s",
+                   c.config->agent.keeper_user);
     st = cli_context_lock(&c, o->lock, &policy, &a->hold.lock.id, err);
     a->names_are_plain =
         !c.config->hashed_names || (st == JUSTALOCK_OK && policy.has_id);

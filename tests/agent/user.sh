@@ -35,6 +35,8 @@ service_start
 runs_what="the configuration"
 runs_as jk
 is "nothing is said" "$(says '.*')" 0
+is "run without an agent: the same" \
+    "$("$B/bin/justalock" run --no-agent --config "$T/conf.json" x pgrep -c -u jk justalock)" 1
 runs_what="the option goes before it"
 runs_as daemon --keeper-user daemon
 agent_conf '"lifetime": 10' '"agent": {"keeper_user": "no-such-user"}'

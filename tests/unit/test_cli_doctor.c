@@ -169,6 +169,44 @@ static void the_secret(void **state)
     assert_has(said, "warning: secret: only root can look at it");
 }
 
+/* What every call would refuse is an error here. */
+static void the_token(void **state)
+{
+    (void)state;
+    (void)snprintf(extra, sizeof(extra),
+                   ", \"service\": {\"token_file\": \"%s\"}",
+                   in_scratch("token"));
+    finds(CLI_CONFIG, "error: token: token_file ");
+    put("token", 0600, "t\n");
+    finds(CLI_OK, "ok: token: ");
+    put("token", 0644, "t\n");
+    finds(CLI_CONFIG, "error: token: ");
+    put("token", 0600, "a b\n");
+    finds(CLI_CONFIG, "not one line of 1 to 255");
+    if (geteuid() != 0)
+        return;
+    call_before = as_nobody;
+    assert_int_equal(chmod(scratch, 0755), 0);
+    (void)check(NULL);
+    assert_has(said, "warning: token: only root can look at it");
+}
+
+static void warnings_as_json(void **state)
+{
+    struct json_object *o;
+
+    (void)state;
+    (void)snprintf(extra, sizeof(extra),
+                   ", \"service\": {\"ca_file\": \"/nonexistent\"}");
+    assert_int_equal(check_well("--json"), CLI_OK);
+    assert_string_equal(said_err, "");
+    assert_has(said, "{\"level\":\"warning\",\"what\":\"configuration\","
+                     "\"text\":\"");
+    assert_has(said, "ca_file: /nonexistent cannot be read\"}");
+    assert_int_equal(call_json(&o), 7); /* each line is one */
+    (void)json_object_put(o);
+}
+
 static void an_agent_that_is_none(void **state)
 {
     (void)state;
@@ -333,6 +371,8 @@ int main(void)
         TEST(all_is_well),
         TEST(the_same_as_json),
         TEST(the_secret),
+        TEST(the_token),
+        TEST(warnings_as_json),
         TEST(an_agent_that_is_none),
         TEST(the_plugstack),
         TEST(the_prolog_flags),

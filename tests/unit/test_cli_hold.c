@@ -277,13 +277,13 @@ static void asks_what_the_service_shows(void **state)
     const struct lock_id id = {.bytes = {1}};
 
     (void)state;
-    assert_fails(hold_query(&h.service, &id, 1000, &views, &err),
+    assert_fails(hold_query(&h.service, "", &id, 1000, &views, &err),
                  JUSTALOCK_PROTO, err, "");
     (void)snprintf(h.service.url, sizeof(h.service.url), "nothing");
-    assert_fails(hold_query(&h.service, &id, 1000, &views, &err), JUSTALOCK_ARG,
-                 err, "");
+    assert_fails(hold_query(&h.service, "", &id, 1000, &views, &err),
+                 JUSTALOCK_ARG, err, "");
     own_home_keeper("/bin/false");
-    assert_int_not_equal(hold_query(&h.service, &id, 1000, &views, &err),
+    assert_int_not_equal(hold_query(&h.service, "", &id, 1000, &views, &err),
                          JUSTALOCK_OK);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* none is left */
 }

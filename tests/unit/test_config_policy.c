@@ -324,7 +324,7 @@ static void test_warnings(void **state)
          "\"locks\": {\"a\": {\"for\": \"pam\"}}}",
          "if strangers reach"},
         {"{\"locks\": {\"a,b\": {}}}", "comma"},
-        {"{\"service\": {\"token_file\": \"/nonexistent\"}}", "token_file"},
+        {"{\"service\": {\"ca_file\": \"/nonexistent\"}}", "ca_file"},
         {"{\"service\": {\"url\": \"unix:/s,http://b:7171\"}}",
          "service.url: of unix:/s,http://b:7171, this host alone"},
         {"{\"service\": {\"url\": \"http://a,http://l.example.org\"},"
