@@ -27,7 +27,8 @@ static struct {
     enum play play;
     enum justalock_status release_as;
     bool deaf;         /* releases are not answered */
-    bool stuck;        /* keeper_run does not return */
+    bool stuck;        /* keeper_run is not to return */
+    bool stands;       /* and does not */
     bool has_features; /* of the next grant */
     int64_t grant_age_ms;
     uint64_t token;
@@ -118,12 +119,22 @@ static inline void await_delivered(unsigned before)
     assert_int_not_equal(delivered(), before);
 }
 
+/* Returns when the keeper thread, which must run, stands still. */
 static inline void set_stuck(bool stuck)
 {
+    bool stands = false;
+
     pthread_mutex_lock(&played.mutex);
     played.stuck = stuck;
     pthread_mutex_unlock(&played.mutex);
     poke();
+    for (int i = 0; stuck && i < LONG_MS && !stands; i++) {
+        pthread_mutex_lock(&played.mutex);
+        stands = played.stands;
+        pthread_mutex_unlock(&played.mutex);
+        usleep(1000);
+    }
+    assert_int_equal(stands, stuck);
 }
 
 enum justalock_status keeper_new(keeper_event_fn *fn, void *arg,
@@ -237,12 +248,13 @@ enum justalock_status keeper_query(struct keeper *k, uint64_t handle,
     return JUSTALOCK_OK;
 }
 
+/* In the keeper thread, which does not go on then. */
 static inline bool is_stuck(void)
 {
     bool stuck;
 
     pthread_mutex_lock(&played.mutex);
-    stuck = played.stuck;
+    stuck = played.stands = played.stuck;
     pthread_mutex_unlock(&played.mutex);
     return stuck;
 }
@@ -270,15 +282,16 @@ bool keeper_run(struct keeper *k, int fd, int64_t max_ms)
     struct pollfd fds[] = {{.fd = played.poke, .events = POLLIN},
                            {.fd = fd, .events = POLLIN}};
     uint64_t count;
+    bool stuck;
 
     do {
         (void)poll(fds, 2, (int)max_ms);
         if (fds[0].revents & POLLIN)
             assert_int_equal(read(played.poke, &count, sizeof(count)),
                              sizeof(count));
-        /* Stuck: only a poke is heard. */
-        fds[1].fd = is_stuck() ? -1 : fd;
-    } while (is_stuck());
+        stuck = is_stuck();
+        fds[1].fd = stuck ? -1 : fd; /* only a poke is heard */
+    } while (stuck);
     deliver(k);
     return (fds[1].revents & POLLIN) != 0;
 }
@@ -304,6 +317,7 @@ static inline int set_up(void **state)
     played.release_as = JUSTALOCK_OK;
     played.deaf = false;
     played.stuck = false;
+    played.stands = false;
     played.has_features = true;
     played.grant_age_ms = 0;
     played.token = 0;
