@@ -50,6 +50,13 @@ static bool is_in_pool(const struct wire_msg *m, uint64_t *ret_slot)
                      ret_slot, &err) == JUSTALOCK_OK;
 }
 
+/* Held, and as long as somebody may count on. */
+static bool is_sure(const struct wire_msg *m)
+{
+    return m->item_state == WIRE_ITEM_HELD ||
+           (m->item_state == WIRE_ITEM_ENDING && m->item_left_ms >= 0);
+}
+
 static enum justalock_status print_text(const struct wire_msg *m,
                                         struct justalock_error *err)
 {
@@ -64,7 +71,7 @@ static enum justalock_status print_text(const struct wire_msg *m,
         (void)printf(", held by %s", m->item_holder);
     if (is_in_pool(m, &slot))
         (void)printf(", slot %" PRIu64, slot);
-    if (m->item_state == WIRE_ITEM_HELD)
+    if (is_sure(m))
         (void)printf(", sure for %" PRId64 " s", m->item_left_ms / 1000);
     if (m->has_token != 0)
         (void)printf(", token %" PRIu64, m->token);
@@ -86,7 +93,7 @@ static enum justalock_status print_json(const struct wire_msg *m,
     buf_json(&b, m->item_work);
     buf_printf(&b, ",\"since\":%" PRId64 ",\"processes\":%u", m->item_since_s,
                m->item_pids);
-    if (m->item_state == WIRE_ITEM_HELD)
+    if (is_sure(m))
         buf_printf(&b, ",\"left_ms\":%" PRId64, m->item_left_ms);
     if (m->item_state == WIRE_ITEM_WAITING && m->item_holder[0] != '\0') {
         buf_str(&b, ",\"holder\":");

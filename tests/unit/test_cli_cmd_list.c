@@ -153,11 +153,18 @@ static void every_state_has_a_word(void **state)
 
 static void a_time_that_no_calendar_has(void **state)
 {
+    struct wire_msg *m = item(WIRE_ITEM_ENDING, "a");
+
     (void)state;
-    item(WIRE_ITEM_ENDING, "a")->item_since_s = INT64_MAX;
+    m->item_since_s = INT64_MAX;
+    m->item_left_ms = -1;
+    m = item(WIRE_ITEM_ENDING, "b"); /* kept by what is left of its work */
+    m->item_since_s = INT64_MAX;
+    m->item_left_ms = 5000;
     agent_verdict(WIRE_GO, "");
     lists(CLI_OK, NULL);
     assert_has(said, "ending   a  job 812  since ?, 0 processes");
+    assert_has(said, "ending   b  job 812  since ?, sure for 5 s, 0 processes");
 }
 
 /* As long as the wire allows, of characters that JSON escapes. */
