@@ -170,7 +170,7 @@ struct work {
     struct clock_time until;  /* the wait ends */
     struct clock_time silent; /* the service does not answer since; never() */
     struct clock_time empty;  /* last seen with processes, or begun */
-    struct clock_time looked;
+    struct clock_time looked; /* see hold_is_due(); never(): not since we are */
     struct clock_time left_alone; /* without any asker since; never() */
     const char *trouble; /* what the service last failed with; "": nothing */
     const char *loss;    /* "": nothing is lost */
@@ -344,6 +344,10 @@ void guard_resume(struct guard *g);
 
 /* ---- guard_hold.c, guard_event.c, guard_tick.c ---- */
 bool hold_is_try(const struct work *w);
+/* Whether it is time to look at it, and marks that it is looked at. At once
+ * after a restart: of guards that are killed again and again each has to find
+ * who has ended meanwhile. */
+bool hold_is_due(struct work *w, int64_t every_ms, struct clock_time now);
 /* For the keeper: 0 a try, -1 for ever, else at least 1 ms. */
 int64_t hold_wait_left(const struct work *w);
 void hold_save(struct guard *g, struct work *w);

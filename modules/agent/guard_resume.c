@@ -71,6 +71,7 @@ static void resume(struct guard *g, struct work *w)
 
     w->left_alone = now;
     w->empty = now;
+    w->looked = clock_never();
     if (row != ROW_FREE &&
         (w->state == WORK_ASKING || w->state == WORK_HELD ||
          w->state == WORK_LEAVING || w->state == WORK_ENDING)) {

@@ -394,12 +394,11 @@ static void warn(struct work *w, struct clock_time now)
 void session_tick(struct guard *g, struct work *w, struct clock_time now)
 {
     warn(w, now);
-    if (w->life.fd >= 0 || clock_elapsed_ms(w->looked, now) < LOOK_MS)
+    if (w->life.fd >= 0 || !hold_is_due(w, LOOK_MS, now))
         return;
-    w->looked = now;
     /* Since a restart of ours nobody has its life line: its program will ask
      * again, or it is over. */
-    if (w->is_undelivered &&
+    if (w->is_undelivered && proc_key_is_alive(w->f.owner) &&
         clock_elapsed_ms(w->left_alone, now) < ASK_AGAIN_MS)
         return;
     is_over(g, w, 0);

@@ -15,6 +15,15 @@
 #define FORGOTTEN_MS  60000 /* empty for so long: is the job over? */
 #define UNANSWERED_MS 60000 /* the keeper says nothing of a release */
 
+bool hold_is_due(struct work *w, int64_t every_ms, struct clock_time now)
+{
+    if (!clock_is_never(w->looked) &&
+        clock_elapsed_ms(w->looked, now) < every_ms)
+        return false;
+    w->looked = now;
+    return true;
+}
+
 static void tick_asking(struct guard *g, struct work *w, struct clock_time now)
 {
     bool is_open = w->f.on_unreachable == CONFIG_UNREACHABLE_OPEN;
@@ -58,9 +67,8 @@ static void tick_asking(struct guard *g, struct work *w, struct clock_time now)
 
 static void tick_leaving(struct guard *g, struct work *w, struct clock_time now)
 {
-    if (clock_elapsed_ms(w->looked, now) < LEAVING_MS)
+    if (!hold_is_due(w, LEAVING_MS, now))
         return;
-    w->looked = now;
     if (work_count(&w->who) != 0)
         return;
     w->state = WORK_HELD; /* empty now: over at once */
@@ -70,9 +78,8 @@ static void tick_leaving(struct guard *g, struct work *w, struct clock_time now)
 /* No epilog has told, or it told an agent that was not there. */
 static void tick_job(struct guard *g, struct work *w, struct clock_time now)
 {
-    if (clock_elapsed_ms(w->looked, now) < FORGOTTEN_MS / 2)
+    if (!hold_is_due(w, FORGOTTEN_MS / 2, now))
         return;
-    w->looked = now;
     if (work_count(&w->who) != 0)
         w->empty = now;
     else if (clock_elapsed_ms(w->empty, now) >= FORGOTTEN_MS && !w->child)
@@ -82,9 +89,8 @@ static void tick_job(struct guard *g, struct work *w, struct clock_time now)
 /* Its owner is not connected, since a restart of ours. */
 static void tick_command(struct guard *g, struct work *w, struct clock_time now)
 {
-    if (w->conns || clock_elapsed_ms(w->looked, now) < LEAVING_MS * 5)
+    if (w->conns || !hold_is_due(w, LEAVING_MS * 5, now))
         return;
-    w->looked = now;
     if (!proc_key_is_alive(w->f.owner))
         hold_over(g, w);
 }

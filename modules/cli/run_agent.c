@@ -20,6 +20,7 @@
 #define ANSWER_MS 5000  /* for what the agent can answer at once */
 #define AGAIN_MS  100   /* between two tries to reach a restarted agent */
 #define GONE_MS   10000 /* an agent that does not come back */
+#define END_MS    1000  /* the same, for the word that the command has ended */
 
 #define START_AGAIN (-4) /* of start() */
 
@@ -337,20 +338,40 @@ static void run(struct agent_run *r)
 }
 
 /*
+ * To an agent that is being restarted too: what follows us in a script may
+ * want the lock. One that never hears of it looks for us and finds us gone.
+ */
+static bool tell_end(struct agent_run *r)
+{
+    struct wire_msg m = {.type = WIRE_COMMAND_END};
+    struct clock_time by = clock_add(clock_now(), END_MS);
+    struct justalock_error err;
+
+    for (;;) {
+        if (r->fd < 0 && agent_connect(r->socket, &r->fd, &err) != JUSTALOCK_OK)
+            r->fd = -1;
+        if (r->fd >= 0 && agent_send(r->fd, &m, by, &err) == JUSTALOCK_OK)
+            return true;
+        lose_agent(r);
+        if (clock_left_ms(by, clock_now()) <= 0)
+            return false;
+        (void)poll(NULL, 0, AGAIN_MS);
+    }
+}
+
+/*
  * The command has ended. What it left behind keeps the lock, at the agent.
  * A lost lock's status waits for the word that all of the work is dead.
  */
 static int end(struct agent_run *r)
 {
-    struct wire_msg m = {.type = WIRE_COMMAND_END};
+    struct wire_msg m;
     struct clock_time by = clock_add(clock_now(), ANSWER_MS);
     struct justalock_error err;
 
     if (!r->has_exited)
         return CLI_LOST_ALIVE;
-    if (r->fd < 0 && agent_connect(r->socket, &r->fd, &err) != JUSTALOCK_OK)
-        r->fd = -1;
-    if (r->fd >= 0 && agent_send(r->fd, &m, by, &err) == JUSTALOCK_OK)
+    if (tell_end(r))
         while (agent_recv(r->fd, &m, by, &err) == JUSTALOCK_OK) {
             if (m.type == WIRE_LOST)
                 on_message(r, &m);

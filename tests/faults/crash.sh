@@ -17,7 +17,7 @@
 . tests/lib/crash.sh
 . tests/lib/logins.sh
 agent_private "$0" "$@"
-logins_private "session required $B/lib/pam_justalock.so lock=c4 socket=/run/agent.sock services=sshd,su on_unreachable=closed"
+logins_private "session required $B/lib/pam_justalock.so lock=c4 socket=/run/agent.sock services=sshd,su on_unreachable=closed wait=20s"
 # shellcheck disable=SC3045 # dash and bash know it
 ulimit -c 0
 F=$B/tests/faults
@@ -51,7 +51,7 @@ holder() { # KIND NUMBER
         h_n=$((h_n + 1))
         h_r=$(random "$1$2n$h_n" 4000)
         h_lock=c$((h_r % 4))
-        [ "$2" -lt 5 ] || h_lock=c4 # nobody waits in line at a login
+        [ "$2" -lt 5 ] || h_lock=c4 # where sessions take turns too
         h_id=$("$J" id $h_lock) h_ms=$((h_r % 1700 + 20))
         # shellcheck disable=SC2046
         set -- "$1" "$2" env WORK_LOCK="$h_id" \

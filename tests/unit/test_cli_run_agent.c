@@ -300,6 +300,22 @@ static void the_agent_restarts_while_it_runs(void **state)
     ends(128 + SIGTERM, "");
 }
 
+static void the_agent_restarts_when_it_ends(void **state)
+{
+    pid_t command;
+
+    (void)state;
+    start(NULL, "kill -STOP $$; exit 6");
+    command = granted();
+    agent_gone();
+    while (kill(command, SIGCONT) == 0) /* until it is reaped */
+        (void)usleep(2000);
+    agent_up();
+    (void)asked(WIRE_COMMAND_END); /* before anything else */
+    verdict(WIRE_GO, "");
+    ends(6, "");
+}
+
 /* One that is gone for good loses nobody's status. */
 static void the_agent_is_gone_at_the_end(void **state)
 {
@@ -372,6 +388,7 @@ int main(void)
         TEST(the_agent_restarts_during_the_wait),
         TEST(the_agent_restarts_at_the_gate),
         TEST(the_agent_restarts_while_it_runs),
+        TEST(the_agent_restarts_when_it_ends),
         TEST(the_agent_is_gone_at_the_end),
         TEST(lost_is_79_when_all_is_dead),
         TEST(lost_and_perhaps_alive_is_80),

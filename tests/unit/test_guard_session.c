@@ -444,6 +444,22 @@ static void undelivered_and_never_asked_again(void **state)
     assert_null(rig_work());
 }
 
+/* Who would have to ask is dead. */
+static void undelivered_to_the_dead(void **state)
+{
+    int life = opens("s");
+
+    (void)state;
+    (void)close(life);
+    guard_forget_fd(&rig.g, &rig_work()->life);
+    rig_work()->f.owner = 0; /* nobody that lives */
+    guard_resume(&rig.g);
+    assert_true(rig_work()->is_undelivered);
+    rig_tick(0);
+    rig_give_back(1);
+    assert_null(rig_work());
+}
+
 static void without_its_fifo(void **state)
 {
     char path[128];
@@ -567,6 +583,7 @@ int main(void)
         TEST(the_life_line_is_taken_up),
         TEST(undelivered_and_asked_again),
         TEST(undelivered_and_never_asked_again),
+        TEST(undelivered_to_the_dead),
         TEST(without_its_fifo),
         TEST(its_terminals_show_a_loss),
         TEST(a_terminal_that_is_full),

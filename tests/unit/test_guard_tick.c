@@ -259,7 +259,8 @@ static void the_lock_that_is_asked_for(void **state)
 
 /* ---- who holds ---- */
 
-/* Its owner is dead: seen once in a second, where it is not connected. */
+/* Its owner is dead: seen once in a second, where it is not connected, and at
+ * once after a restart. */
 static void an_owner_is_looked_for(void **state)
 {
     pid_t pid = rig_process(0, 0);
@@ -280,6 +281,16 @@ static void an_owner_is_looked_for(void **state)
     assert_int_equal(w->state, WORK_HELD);
     assert_int_equal(w->looked.boot_ms, zero.boot_ms);
     look(1000);
+    rig_give_back(1);
+    assert_null(rig_work());
+    (void)close(fd);
+
+    fd = held(rig_command("a"));
+    w = rig_work();
+    w->f.owner = 0; /* nobody that lives */
+    conn_detach(w->conns);
+    guard_resume(&rig.g);
+    look(0);
     rig_give_back(1);
     assert_null(rig_work());
     (void)close(fd);
