@@ -79,6 +79,9 @@ slurm_enter() {
     set -e
     mount -t tmpfs -o mode=755 tmpfs "$T"
     mount -t tmpfs -o mode=755 tmpfs /run
+    # slurmd runs "su - USER" for the environment of a job; where that fails it
+    # is written down there.
+    mount -t tmpfs -o mode=755 tmpfs /var/log
     # Terminals that ordinary users may open too.
     mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts /dev/pts
     mount --bind /dev/pts/ptmx /dev/ptmx
