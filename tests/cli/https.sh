@@ -11,7 +11,7 @@
 . tests/lib/tap.sh
 . tests/lib/agent.sh
 . tests/lib/certs.sh
-needs socat openssl
+needs socat openssl curl jq
 agent_private "$0" "$@"
 J=$B/bin/justalock
 mkdir -m 755 "$T/tls"
@@ -128,5 +128,34 @@ agent_start
 through -w 2 x echo ran
 is "agent, a key that its keeper cannot read: nothing runs" "$? $(cat out)" "69 "
 like "agent, a key that its keeper cannot read: named" "$(cat err)" 'node.key'
+agent_stop
+
+# ---- the public service, in letters of one's own: it learns who holds only if told ----
+certificate public ours DNS:x.justalock.dev 2
+front 4007 public
+{ cat /etc/hosts && echo 127.0.0.1 x.justalock.dev; } >hosts
+mount --bind hosts /etc/hosts
+label='curl -s --unix-socket "$0" http://h/v1/locks | jq -c ".locks[0].holder"'
+label_of() { # OPTION...: of a holding, as the server shows it
+    # shellcheck disable=SC2016
+    "$J" run -w 3 "$@" x sh -c "$label" "$T/srv.sock" 2>err || cat err
+}
+agent_at() { # URL
+    conf "$T/conf.json" "$1" "$ca"
+    agent_start
+}
+conf "$T/conf.json" https://localhost:4001/ "$ca"
+like "(a service of one's own: who it is)" "$(label_of --config "$T/conf.json")" '^"root@'
+conf "$T/conf.json" https://X.JustALock.dev:4007/ "$ca"
+is "the public one: no label" "$(label_of --config "$T/conf.json")" '""'
+is "the public one: the label that is given" \
+    "$(label_of --config "$T/conf.json" --label me)" '"me"'
+agent_at https://localhost:4001/
+like "(agent: a service of one's own: who it is)" "$(label_of --socket /run/agent.sock)" '^"root@'
+agent_stop
+agent_at https://X.JustALock.dev:4007/
+is "agent: the public one: no label" "$(label_of --socket /run/agent.sock)" '""'
+is "agent: the public one: the label that is given" \
+    "$(label_of --socket /run/agent.sock --label me)" '"me"'
 agent_stop
 tap_done
