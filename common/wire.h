@@ -159,7 +159,8 @@ enum wire_item_state {
     WIRE_ITEM_WAITING = 1,
     WIRE_ITEM_HELD = 2,
     WIRE_ITEM_ENDING = 3,
-    WIRE_ITEM_LOST = 4
+    WIRE_ITEM_LOST = 4,
+    WIRE_ITEM_KEPT = 5 /* held by what is left of its work */
 };
 
 /* The fields of m.type only, in the order of this header. */

@@ -17,8 +17,9 @@ static enum wire_item_state item_state(const struct work *w,
 {
     if (w->loss[0] != '\0' || h->state == HELD_LOST || w->state == WORK_LAPSED)
         return WIRE_ITEM_LOST;
-    if (w->state == WORK_ENDING || w->state == WORK_RELEASING ||
-        w->state == WORK_LEAVING)
+    if (w->state == WORK_LEAVING)
+        return WIRE_ITEM_KEPT;
+    if (w->state == WORK_ENDING || w->state == WORK_RELEASING)
         return WIRE_ITEM_ENDING;
     return h->state == HELD_OURS ? WIRE_ITEM_HELD : WIRE_ITEM_WAITING;
 }

@@ -26,6 +26,8 @@ static const char *state_name(unsigned state)
         return "ending";
     case WIRE_ITEM_LOST:
         return "lost";
+    case WIRE_ITEM_KEPT:
+        return "kept";
     default:
         return "?";
     }
@@ -53,7 +55,7 @@ static bool is_in_pool(const struct wire_msg *m, uint64_t *ret_slot)
 /* Held, and as long as somebody may count on. */
 static bool is_sure(const struct wire_msg *m)
 {
-    return m->item_state == WIRE_ITEM_HELD ||
+    return m->item_state == WIRE_ITEM_HELD || m->item_state == WIRE_ITEM_KEPT ||
            (m->item_state == WIRE_ITEM_ENDING && m->item_left_ms >= 0);
 }
 

@@ -152,6 +152,13 @@ for via in run alone; do
     ok "$via: and gives back" wait_for 10 is_free lets
     ok "$via: it lives" is_ticking "$T/$via.lets"
 done
+run keeps sh -c "setsid '$T/ticks' '$T/keeps' >/dev/null 2>&1 &
+    while [ ! -s '$T/keeps' ]; do sleep 0.05; done"
+like "what is left keeps the lock: said by list" "$("$J" list --socket /run/agent.sock)" \
+    '^kept +keeps  command [0-9]+  since .*, sure for [0-9]+ s, token [0-9]+, [1-9] process'
+is "and busy for others" "$(run -n keeps true; echo $?)" 75
+kill "$(pgrep -f "ticks $T/keeps")"
+ok "it ends: free" wait_for 10 is_free keeps
 service_cut
 is "no service, on_unreachable: open: no command starts" "$(run -n fails echo in; echo $?)" 69
 is "alone: the same" "$(alone -n fails echo in; echo $?)" 69

@@ -140,8 +140,8 @@ static void the_slot_of_a_pool(void **state)
 
 static void every_state_has_a_word(void **state)
 {
-    static const char *const words[] = {"?",      "waiting", "held",
-                                        "ending", "lost",    "?"};
+    static const char *const words[] = {"?",    "waiting", "held", "ending",
+                                        "lost", "kept",    "?"};
 
     (void)state;
     for (unsigned i = 0; i < LENGTH(words); i++) {
@@ -158,13 +158,13 @@ static void a_time_that_no_calendar_has(void **state)
     (void)state;
     m->item_since_s = INT64_MAX;
     m->item_left_ms = -1;
-    m = item(WIRE_ITEM_ENDING, "b"); /* kept by what is left of its work */
+    m = item(WIRE_ITEM_KEPT, "b");
     m->item_since_s = INT64_MAX;
     m->item_left_ms = 5000;
     agent_verdict(WIRE_GO, "");
     lists(CLI_OK, NULL);
     assert_has(said, "ending   a  job 812  since ?, 0 processes");
-    assert_has(said, "ending   b  job 812  since ?, sure for 5 s, 0 processes");
+    assert_has(said, "kept     b  job 812  since ?, sure for 5 s, 0 processes");
 }
 
 /* As long as the wire allows, of characters that JSON escapes. */

@@ -89,7 +89,10 @@ static void each_state(void **state)
     (void)close(lister);
     (void)close(fd);
     rig_turn();
-    is_listed(WIRE_ITEM_ENDING, "a");
+    is_listed(WIRE_ITEM_ENDING, "a"); /* who ran it is gone: what it did ends */
+    w->state = WORK_LEAVING;
+    is_listed(WIRE_ITEM_KEPT, "a");
+    w->state = WORK_ENDING;
     rig_event(work_handle(w, w->helds), KEEPER_LOST, JUSTALOCK_LOST, "x");
     is_listed(WIRE_ITEM_LOST, "a");
 }
