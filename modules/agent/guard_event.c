@@ -82,17 +82,17 @@ static const char *asked_name(const struct work *w)
 
 static void refuse_silent(struct guard *g, struct work *w)
 {
+    const char *what = w->is_denied ? "refuses it" : "does not answer";
     char text[WIRE_TEXT_MAX + 1];
 
     (void)snprintf(text, sizeof(text),
                    "the lock service %.160s, asked for lock \"%.80s\", %s: %s",
-                   w->service->url, asked_name(w),
-                   w->is_denied ? "refuses it" : "does not answer", w->trouble);
+                   w->service->url, asked_name(w), what, w->trouble);
     if (w->f.on_unreachable == CONFIG_UNREACHABLE_OPEN) {
         (void)snprintf(text, sizeof(text),
                        "starting without lock \"%.80s\", as configured: the "
-                       "lock service does not answer: %s",
-                       asked_name(w), w->trouble);
+                       "lock service %s: %s",
+                       asked_name(w), what, w->trouble);
         hold_refuse(g, w, WIRE_GO, text);
     } else if (w->f.kind == WORK_JOB) {
         job_refused(g, w, WIRE_REFUSED_NET, text);

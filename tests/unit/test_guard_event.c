@@ -167,8 +167,15 @@ static void trouble_that_lets_go_on(void **state)
     rig_tick(GUARD_OPEN_MS - 100);
     assert_int_equal(rig_work()->state, WORK_ASKING);
     rig_tick(GUARD_OPEN_MS + 100);
-    rig_expect(fd, WIRE_GO, "starting without lock \"open\", as configured");
+    rig_expect(fd, WIRE_GO,
+               "starting without lock \"open\", as configured: the lock "
+               "service does not answer: no route");
     rig_give_back(1); /* it may have got it unheard */
+    fd = rig_request(rig_job(WIRE_JOB_TASK, 5, "open"));
+    (void)rig_asked(KW_ACQUIRE);
+    rig_event(handle(), KEEPER_TIMEOUT, JUSTALOCK_DENIED, "status 403");
+    rig_expect(fd, WIRE_GO, "service refuses it: status 403");
+    rig_give_back(1);
 }
 
 static void a_keeper_that_is_not_there(void **state)
