@@ -60,7 +60,9 @@ struct identity {
     _Atomic uint32_t kind;        /* written last */
     uint32_t job_id;              /* JOB; SESSION: the session's id */
     uint32_t uid;                 /* JOB */
-    _Atomic uint64_t root;        /* TREE: proc_key; 0: nothing started */
+    _Atomic uint64_t root;        /* TREE: proc_key; 0: nothing started;
+                                     CGROUP of a command: the command, which
+                                     says whether it is over */
     _Atomic uint64_t born_before; /* ticks; 0: all. SLURM, JOB: what began
                                      later is of the next incarnation */
     /* Not the work, though found with it: the programs that opened and that

@@ -345,8 +345,8 @@ void guard_resume(struct guard *g);
 /* ---- guard_hold.c, guard_event.c, guard_tick.c ---- */
 bool hold_is_try(const struct work *w);
 /* Whether it is time to look at it, and marks that it is looked at. At once
- * after a restart: of guards that are killed again and again each has to find
- * who has ended meanwhile. */
+ * where it has not been since a restart: of guards that are killed again and
+ * again each has to find who has ended meanwhile. */
 bool hold_is_due(struct work *w, int64_t every_ms, struct clock_time now);
 /* For the keeper: 0 a try, -1 for ever, else at least 1 ms. */
 int64_t hold_wait_left(const struct work *w);

@@ -123,6 +123,8 @@ void guard_resume(struct guard *g)
             work_remove(g, w);
         else if (w->state == WORK_KNOWN && w->f.is_eager && g->config)
             job_resolve(g, w);
+        else if (w->state == WORK_HELD || w->state == WORK_LEAVING)
+            hold_tick(g, w, clock_now()); /* who has ended meanwhile? */
     }
     if (n > 0)
         log_info("going on with %zu pieces of work on record", n);

@@ -91,7 +91,12 @@ static void tick_command(struct guard *g, struct work *w, struct clock_time now)
 {
     if (w->conns || !hold_is_due(w, LEAVING_MS * 5, now))
         return;
-    if (!proc_key_is_alive(w->f.owner))
+    if (proc_key_is_alive(w->f.owner))
+        return;
+    /* Its owner has waited for the command, or was killed before that. */
+    if (proc_key_is_alive(atomic_load(&w->who.root)))
+        command_gone(g, w);
+    else
         hold_over(g, w);
 }
 

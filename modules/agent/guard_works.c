@@ -224,6 +224,8 @@ enum justalock_status work_put(struct guard *g, struct work *w,
         /* The kernel lets a migration wait for all CPUs, milliseconds long. */
         if (!work_cgroup_has(&g->home, w->who.path, proc_key_pid(process)))
             st = work_cgroup_add(w->who.path, process, err);
+        if (w->f.kind == WORK_COMMAND)
+            atomic_store(&w->who.root, process);
         break;
     case IDENTITY_SLURM:
         if (!work_has(&w->who, proc_key_pid(process)))

@@ -41,6 +41,19 @@ ok "its owner is killed: all of it ends" wait_for 10 none_ticks a
 ok "and then the lock is free" wait_for 10 is_free a
 wait $owner 2>/dev/null
 
+# The same while there is no guard.
+"$B/tests/agent/wire_client" /run/agent.sock command locks=g -- \
+    "$T/hydra" g >"$T/g.out" 2>&1 &
+owner=$!
+ok "another such command runs" wait_for 8 all_tick g
+watch=$(agent_pid watch) guard=$(agent_pid guard)
+kill -STOP "$watch"
+kill -KILL "$guard" $owner
+kill -CONT "$watch"
+ok "its owner is killed when there is no guard: all of it ends" wait_for 10 none_ticks g
+ok "and then the lock is free" wait_for 10 is_free g
+wait $owner 2>/dev/null
+
 client begin job=4 uid=1000 locks=b >/dev/null
 client task job=4 uid=1000 locks=b -- "$T/hydra" b >/dev/null 2>&1 &
 ok "a job with hard children runs" wait_for 8 all_tick b

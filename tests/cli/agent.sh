@@ -159,6 +159,18 @@ like "what is left keeps the lock: said by list" "$("$J" list --socket /run/agen
 is "and busy for others" "$(run -n keeps true; echo $?)" 75
 kill "$(pgrep -f "ticks $T/keeps")"
 ok "it ends: free" wait_for 10 is_free keeps
+watch=$(agent_pid watch)
+is "the same where it ends while there is no guard" "$(run keeps sh -c "
+    setsid '$T/ticks' '$T/keeps.2' >/dev/null 2>&1 &
+    while [ ! -s '$T/keeps.2' ]; do sleep 0.05; done
+    kill -STOP $watch; kill -KILL $(agent_pid guard); exit 5"; echo $?)" 5
+kill -CONT "$watch"
+wait_for 10 agent_answers
+kept() { "$J" list --socket /run/agent.sock | grep -q '^kept  *keeps '; }
+ok "no guard: what is left keeps the lock" wait_for 10 kept
+ok "no guard: and lives" is_ticking "$T/keeps.2"
+kill "$(pgrep -f "ticks $T/keeps.2")"
+ok "no guard: it ends: free" wait_for 10 is_free keeps
 service_cut
 is "no service, on_unreachable: open: no command starts" "$(run -n fails echo in; echo $?)" 69
 is "alone: the same" "$(alone -n fails echo in; echo $?)" 69

@@ -140,7 +140,7 @@ away
 open_in ssh-user
 wait_for 20 in_there
 kill -KILL "$(pgrep -f '^ssh .*2222.*alice@' | head -n 1)"
-is_leaving() { item_of shell | grep -q '^item 3 '; }
+is_leaving() { item_of shell | grep -q '^item 5 '; }
 ok "client killed: over, and the command lives on" wait_for 20 is_leaving
 leave
 ok "client killed: free when it is gone" wait_for 10 is_free shell
@@ -189,7 +189,7 @@ done
 # ---- what survives its session -----------------------------------------------------
 su -c "setsid '$T/ticks' '$T/left.ticks' >/dev/null 2>&1 & :" root
 ok "keep: a child that called setsid" wait_for 10 is_ticking "$T/left.ticks"
-like "keep: list names it" "$(item_of shell)" '^item 3 shell su session'
+like "keep: list names it" "$(item_of shell)" '^item 5 shell su session'
 out=$(su -c true root 2>&1)
 is "keep: the next one is refused" $? 1
 kill "$(pgrep -f "$T/left.ticks")"

@@ -108,7 +108,7 @@ wait $entered
 wait_for 10 is_free # else the next one is refused
 ssh_in 'setsid sleep 300 >/dev/null 2>&1 & sleep 0.2' >/dev/null 2>&1
 like "what outlives its session keeps the lock, and list says so" "$(list)" \
-    '^ending .*shell .*1 process'
+    '^kept .*shell .*1 process'
 in_node n1 pkill -u alice -x sleep
 ok "free when it has ended" wait_for 10 is_free
 mkdir -p "$R/etc/systemd/logind.conf.d"

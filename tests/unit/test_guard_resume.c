@@ -63,7 +63,6 @@ static void t0_is_the_rows(void **state)
     assert_int_equal(w->helds[0].t0.boot_ms, t0.boot_ms + 7000);
     assert_int_equal(w->helds[0].t0.raw_ms, t0.raw_ms + 7000);
     assert_false(clock_is_never(w->left_alone));
-    assert_true(clock_is_never(w->looked)); /* to be looked at at once */
 }
 
 /* Granted and armed, and the guard died before it wrote that. */
@@ -79,18 +78,61 @@ static void armed_while_it_asked(void **state)
     assert_int_equal(w->state, WORK_HELD);
 }
 
+/* Kept by a process. */
+static pid_t lives(struct work *w)
+{
+    pid_t pid = rig_process(0, 0);
+
+    w->who.kind = IDENTITY_TREE;
+    atomic_store(&w->who.root, proc_key_of(pid));
+    return pid;
+}
+
 static void over_and_kept(void **state)
 {
     struct work *w;
+    pid_t pid;
 
     (void)state;
     rig_keeper();
     w = holds("a");
+    pid = lives(w);
     w->f.is_over = true;
     resume();
     assert_int_equal(w->state, WORK_LEAVING);
     resume();
     assert_int_equal(w->state, WORK_LEAVING);
+    rig_kill(pid); /* looked at at once, every time */
+    resume();
+    rig_give_back(1);
+    assert_null(rig_work());
+}
+
+/* Whether the command lives says why its owner does not. */
+static void its_owner_is_gone(void **state)
+{
+    struct work *w;
+    pid_t pid;
+
+    (void)state;
+    rig_keeper();
+    w = holds("a");
+    pid = lives(w);
+    w->f.owner = 0; /* nobody that lives */
+    resume();
+    assert_int_equal(w->state, WORK_ENDING); /* killed: it ends, too */
+    rig_kill(pid);
+    rig_row(w, ROW_DEAD);
+    rig_give_back(1);
+    assert_null(rig_work());
+
+    w = holds("b");
+    pid = lives(w);
+    rig_kill(pid);
+    w->f.owner = 0;
+    resume(); /* has waited for it */
+    rig_give_back(1);
+    assert_null(rig_work());
 }
 
 /* By the watch, meanwhile. */
@@ -139,8 +181,7 @@ static void without_a_row(void **state)
     w = holds("b");
     row_free(w->row);
     w->row = NULL;
-    w->who.kind = IDENTITY_TREE;
-    atomic_store(&w->who.root, proc_key_of(rig_process(0, 0)));
+    (void)lives(w);
     resume();
     assert_int_equal(w->state, WORK_ENDING);
     assert_has(w->loss, "table of deadlines was damaged");
@@ -277,11 +318,17 @@ static void a_job_that_was_looked_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(t0_is_the_rows),          RIG_TEST(armed_while_it_asked),
-        RIG_TEST(over_and_kept),           RIG_TEST(ended_meanwhile),
-        RIG_TEST(without_a_row),           RIG_TEST(the_wait_that_is_left),
-        RIG_TEST(the_second_of_three),       RIG_TEST(no_row_is_free),
-        RIG_TEST(what_was_only_looked_up), RIG_TEST(a_job_that_was_looked_up),
+        RIG_TEST(t0_is_the_rows),
+        RIG_TEST(armed_while_it_asked),
+        RIG_TEST(over_and_kept),
+        RIG_TEST(its_owner_is_gone),
+        RIG_TEST(ended_meanwhile),
+        RIG_TEST(without_a_row),
+        RIG_TEST(the_wait_that_is_left),
+        RIG_TEST(the_second_of_three),
+        RIG_TEST(no_row_is_free),
+        RIG_TEST(what_was_only_looked_up),
+        RIG_TEST(a_job_that_was_looked_up),
     };
 
     return RIG_RUN(tests);
