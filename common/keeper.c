@@ -211,6 +211,11 @@ void keep_emit(struct keep *c, enum keeper_event_kind kind,
                              .has_features = c->place->features != 0};
     struct justalock_error cut;
 
+    if (status == JUSTALOCK_HELD)
+        e.http_status = 409;
+    else if (kind == KEEPER_TROUBLE || kind == KEEPER_TIMEOUT)
+        e.http_status = c->trouble.http_status;
+
     if (c->is_final && kind != KEEPER_RELEASED && kind != KEEPER_TIMEOUT &&
         kind != KEEPER_BUSY)
         return;

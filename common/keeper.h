@@ -64,7 +64,8 @@ enum keeper_event_kind {
     KEEPER_LOST,     /* was held, is lost; final but for keeper_release */
     KEEPER_TIMEOUT,  /* the wait ended without a grant; final. status HELD if
                         the last usable answer was 409, else NET/... ; the
-                        share has been (or is being) given back */
+                        share has been (or is being) given back. Never after
+                        GRANTED; an owner that hears it then has lost it */
     KEEPER_RELEASED  /* keeper_release is done; final. status OK: given back;
                         NET: not confirmed, the lease may run until t0+L */
 };
@@ -73,6 +74,8 @@ struct keeper_event {
     uint64_t handle;
     enum keeper_event_kind kind;
     enum justalock_status status;
+    int http_status; /* of the answer that status is of, 0: there was none;
+                        does not go over keeper_wire.h */
     struct clock_time t0;
     bool has_features; /* the service named features: margin 250 ms */
     bool has_token;
@@ -131,7 +134,8 @@ void keeper_release(struct keeper *k, uint64_t handle, int64_t limit_ms);
 
 /* What the service shows of a lock, to anyone; of a pool, of one holder. */
 struct keeper_view {
-    bool known; /* the service can tell (has /v1/locks) */
+    int http_status; /* of the answer; 0: there was none */
+    bool known;      /* the service can tell (has /v1/locks) */
     bool held;
     bool has_token;
     uint64_t token;

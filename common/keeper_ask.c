@@ -52,8 +52,9 @@ void ask_learn(struct keep *c, const struct service_answer *a)
     c->lease.times = a->features ? c->extended_times : c->base_times;
 }
 
+/* http_status 0: nothing was answered. */
 static void note_trouble(struct keep *c, enum justalock_status status,
-                         const char *text)
+                         const char *text, int http_status)
 {
     bool is_new = !c->in_trouble;
 
@@ -66,9 +67,10 @@ static void note_trouble(struct keep *c, enum justalock_status status,
         return;
     }
     (void)error_set(&c->trouble, status, "%s", text);
+    c->trouble.http_status = http_status;
     c->in_trouble = true;
     keep_arm(c);
-    if (is_new && !is_try(c))
+    if (is_new && (c->state == KEEP_HELD || !is_try(c)))
         keep_emit(c, KEEPER_TROUBLE, status, c->trouble.text);
 }
 
@@ -187,7 +189,7 @@ static void attempt(struct keep *c, enum service_call call)
         JUSTALOCK_OK) {
         (void)lease_answered(&c->lease, LEASE_ANSWER_RETRY, now, -1,
                              keeper_jitter(c->keeper));
-        note_trouble(c, err.status, err.text);
+        note_trouble(c, err.status, err.text, 0);
         return;
     }
     keep_arm(c);
@@ -234,18 +236,22 @@ static void take_answered(struct keep *c, const struct service_answer *answer)
         keep_arm(c);
         return;
     }
-    if (is_try(c) && a->answer == LEASE_ANSWER_REJECT)
+    if (c->state != KEEP_HELD && is_try(c) &&
+        a->answer == LEASE_ANSWER_REJECT) {
+        c->trouble.http_status = a->http_status;
         end_asking(c, KEEPER_TIMEOUT, a->status, a->text);
-    else if (!a->usable)
-        note_trouble(c, a->status, a->text);
-    else
+    } else if (!a->usable) {
+        note_trouble(c, a->status, a->text, a->http_status);
+    } else {
         keep_arm(c);
+    }
 }
 
 /* ---- POST with Justalock-Wait ---- */
 
 static void wait_failed(struct keep *c, enum justalock_status status,
-                        const char *text, int64_t retry_after_ms)
+                        const char *text, int http_status,
+                        int64_t retry_after_ms)
 {
     int64_t ms =
         keeper_backoff_ms(c->keeper, c->wait_failures++, KEEPER_RETRY_MAX_MS);
@@ -254,7 +260,7 @@ static void wait_failed(struct keep *c, enum justalock_status status,
         ms = retry_after_ms < KEEPER_DEFER_MAX_MS ? retry_after_ms
                                                   : KEEPER_DEFER_MAX_MS;
     c->wait_next = clock_add(clock_now(), ms);
-    note_trouble(c, status, text);
+    note_trouble(c, status, text, http_status);
 }
 
 static void begin_wait(struct keep *c)
@@ -272,7 +278,7 @@ static void begin_wait(struct keep *c)
     if (keep_send(c, SERVICE_WAIT, wait_s,
                   wait_s * 1000LL + c->lease.times.attempt_ms,
                   c->wait_failures > 0, &err) != JUSTALOCK_OK)
-        wait_failed(c, err.status, err.text, -1);
+        wait_failed(c, err.status, err.text, 0, -1);
     else
         keep_arm(c);
 }
@@ -287,7 +293,7 @@ static void wait_answered(struct keep *c, const struct service_answer *a)
         return;
     }
     if (!a->usable) {
-        wait_failed(c, a->status, a->text, a->retry_after_ms);
+        wait_failed(c, a->status, a->text, a->http_status, a->retry_after_ms);
         return;
     }
     c->wait_failures = 0;

@@ -142,6 +142,7 @@ static void on_view(void *arg, const struct transfer_answer *answer)
         return;
     if (st == JUSTALOCK_OK)
         st = service_read_view(answer, &view, &err);
+    view.http_status = answer->http_status;
     query_free(q);
     asker.fn(asker.arg, asker.handle, st, err.text, &view);
     if (st != JUSTALOCK_OK || !view.has_more)

@@ -159,6 +159,7 @@ static void refused(struct holding *h, enum justalock_status status,
     else
         (void)error_set(&result, status, "%s",
                         e->text[0] ? e->text : "no answer from the service");
+    result.http_status = e->http_status;
     lock_finish(h, &result);
 }
 
@@ -187,12 +188,19 @@ static bool wanted_event(struct holding *h, const struct keeper_event *e)
         return h->once;
     case KEEPER_TROUBLE:
         (void)error_set(&lock->trouble, e->status, "%s", e->text);
+        lock->trouble.http_status = e->http_status;
         return false;
     case KEEPER_LOST:
         if (lock->state == LOCK_HELD)
             lock_lose(lock, e->text);
         return false;
     case KEEPER_TIMEOUT:
+        if (lock->state == LOCK_HELD) { /* given back behind our back */
+            lock_lose(lock, e->text);
+            lock->holding = NULL;
+            h->lock = NULL;
+            return true;
+        }
         refused(h, e->status, e);
         return true;
     case KEEPER_RELEASED:

@@ -133,6 +133,8 @@ static void on_view(void *arg, uint64_t handle, enum justalock_status status,
         q->error.status = status;
         if (status != JUSTALOCK_OK)
             (void)error_set(&q->error, status, "%s", text ? text : "no answer");
+        if (status != JUSTALOCK_OK && view)
+            q->error.http_status = view->http_status;
         q->done = true;
         (void)pthread_cond_broadcast(&q->lock->changed);
     }

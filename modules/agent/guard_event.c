@@ -190,6 +190,7 @@ void hold_event(struct guard *g, struct work *w, struct held *h,
         return;
     case KEEPER_TIMEOUT:
         on_refused(g, w, h, e);
+        on_lost(g, w, h, e); /* if it is ours: given back behind our back */
         return;
     case KEEPER_RELEASED:
         on_released(g, w, h, e);

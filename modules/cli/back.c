@@ -159,8 +159,10 @@ static void on_event(struct back *b, const struct keeper_event *e)
         back_lose(b, e->text);
         break;
     case KEEPER_TIMEOUT:
-        if (b->state != BACK_ASKING)
+        if (b->state != BACK_ASKING) {
+            back_lose(b, e->text); /* given back behind our back */
             break;
+        }
         if (e->status == JUSTALOCK_HELD)
             refuse_busy(b);
         else

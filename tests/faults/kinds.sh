@@ -5,7 +5,8 @@
 # curl sees it, then one for each request of a holder, until its lock is lost,
 # or kept where such faults cannot take it. The works are hard to kill, and
 # all are dead 100 ms before the server's end of the lease: KILL is due 750 ms
-# before. Last, names that nobody resolves.
+# before. Who has asked once (-n) keeps its lock where every other refresh is
+# refused, and nobody else has it meanwhile. Last, names that nobody resolves.
 
 . tests/lib/tap.sh
 . tests/lib/agent.sh
@@ -14,10 +15,12 @@ F=$B/tests/faults
 J=$B/bin/justalock
 LOST="drop-before drop-after reset-before reset-after half-open
     half-open-after reorder redirect redirect-grants portal status-204
-    status-429 status-500 status-503 rubbish huge endless"
+    status-400 status-403 status-404 status-429 status-500 status-503 rubbish
+    huge endless"
 KEPT="duplicate duplicate-late"
 EITHER="delay-request delay-answer late-answer trickle"
-ALL="$LOST $KEPT $EITHER in-turn then-dark"
+ONCE="once-400 once-403 once-404 once-503" # every other request is refused
+ALL="$LOST $KEPT $EITHER $ONCE in-turn then-dark"
 
 "$B/bin/justalock-server" --listen 127.0.0.1:7171 \
     --listen "unix:$T/srv.sock" --state "$T/srv" >>"$T/srv.log" 2>&1 &
@@ -32,6 +35,7 @@ for kind in $ALL; do
     case $kind in
     then-dark) only=late-answer ;;
     in-turn) only=half-open mode=passing ;;
+    once-*) only=status-${kind#once-} mode=passing ;;
     esac
     tests/faults/proxy --listen $port --server 7171 --seed 1 --mode $mode \
         --only $only --history "$T/history" >"$T/$kind.counts" \
@@ -82,6 +86,9 @@ redirect 0 302 false
 redirect-grants 0 307 false
 portal 0 200 false
 status-204 0 204 false
+status-400 0 400 false
+status-403 0 403 false
+status-404 0 404 false
 status-429 0 429 false
 status-500 0 500 false
 status-503 0 503 false
@@ -102,11 +109,21 @@ proxies USR1
 # ---- a holder of each
 hold() { # KIND
     # One attempt in two hangs: room for that on a slow machine.
-    life=5s
-    [ "$1" != in-turn ] || life=8s
-    "$J" run --url "$(url "$1")" -w 30s -t $life "hold-$1" "$F/work" "$T/rec" \
+    life=5s how='-w 30s'
+    case $1 in
+    in-turn) life=8s ;;
+    once-*) how=-n ;;
+    esac
+    # shellcheck disable=SC2086
+    "$J" run --url "$(url "$1")" $how -t $life "hold-$1" "$F/work" "$T/rec" \
         -f -d 10000 >"$T/$1.log" 2>&1 </dev/null
     echo $? >"$T/$1.status"
+}
+# Its lock, if it is let go too early.
+rival() { # KIND
+    "$J" run --url "$(url "$1")" -w 60s -t 5s "hold-$1" "$F/work" "$T/rec" \
+        -f -d 50 >"$T/$1.rival" 2>&1 </dev/null
+    echo $? >"$T/$1.rival-status"
 }
 holders=
 for kind in $ALL; do
@@ -117,6 +134,10 @@ all=$(echo "$ALL" | wc -w)
 all_started() { [ "$(grep -c ^start "$T/history")" = "$all" ]; }
 ok "each has a holder" wait_for 30 all_started
 proxies USR2
+for kind in $ONCE; do
+    rival "$kind" &
+    holders="$holders $!"
+done
 # Its answers are late and good, until there are none.
 slow() { [ "$(grep -c "^lease $("$J" id hold-then-dark) " "$T/history")" -gt 2 ]; }
 wait_for 10 slow
@@ -130,8 +151,11 @@ for kind in $LOST then-dark; do
     # 80: on a loaded machine, who looks comes too late.
     like "$kind: the lock is lost" "$(status "$kind")" '^(79|80)$'
 done
-for kind in $KEPT in-turn; do
+for kind in $KEPT $ONCE in-turn; do
     is "$kind: the lock is kept" "$(status "$kind")" 0
+done
+for kind in $ONCE; do
+    is "$kind: and given back to who waits" "$(cat "$T/$kind.rival-status")" 0
 done
 for kind in $EITHER; do
     like "$kind: it ends" "$(status "$kind")" '^(0|79|80)$'

@@ -362,6 +362,18 @@ static void a_loss_ends_it(void **state)
     ends(CLI_LOST, "lost lock db: another has it; ending sh");
 }
 
+/* A keeper that says so has given it back. */
+static void a_time_out_while_it_runs(void **state)
+{
+    (void)state;
+    works(ENDLESS);
+    says(KEEPER_TIMEOUT, JUSTALOCK_PROTO, "status 404");
+    (void)hears(TALK_EXITED);
+    assert_int_equal(hears(TALK_ENDED), CLI_LOST);
+    gives_back();
+    ends(CLI_LOST, "lost lock db: status 404; ending sh");
+}
+
 /* Both are there at once: the work has run without its lock. */
 static void a_loss_before_an_end(void **state)
 {
@@ -525,6 +537,7 @@ int main(void)
         TEST(the_front_is_gone_before_a_grant),
         TEST(signals_go_to_the_command),
         TEST(a_loss_ends_it),
+        TEST(a_time_out_while_it_runs),
         TEST(a_loss_before_an_end),
         TEST(a_loss_that_is_only_said),
         TEST(the_front_is_gone),

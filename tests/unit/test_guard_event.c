@@ -246,7 +246,7 @@ static void events_out_of_turn(void **state)
     for (size_t i = 0; i < LENGTH(all); i++) {
         rig_event(handle() + 1, all[i], JUSTALOCK_OK, "x"); /* has one lock */
         rig_event(7, all[i], JUSTALOCK_OK, "x");
-        if (all[i] != KEEPER_LOST)
+        if (all[i] != KEEPER_LOST && all[i] != KEEPER_TIMEOUT)
             rig_event(handle(), all[i], JUSTALOCK_HELD, "x");
         assert_int_equal(w->state, WORK_HELD);
         assert_int_equal(w->helds[0].state, HELD_OURS);
@@ -263,6 +263,21 @@ static void events_out_of_turn(void **state)
     }
     rig_give_back(1);
     assert_null(rig_work());
+}
+
+/* A keeper that says so has given it back. */
+static void timed_out_while_it_is_held(void **state)
+{
+    struct work *w;
+
+    (void)state;
+    rig_keeper();
+    (void)rig_hold(rig_command("a"));
+    w = rig_work();
+    rig_event(handle(), KEEPER_TIMEOUT, JUSTALOCK_PROTO, "status 404");
+    assert_int_equal(w->helds[0].state, HELD_LOST);
+    assert_int_equal(w->state, WORK_ENDING);
+    assert_has(w->loss, "is lost: status 404");
 }
 
 /* Asked by nobody any more. */
@@ -358,6 +373,7 @@ int main(void)
         RIG_TEST(for_ever_is_for_ever),
         RIG_TEST(lost_before_all_were_got),
         RIG_TEST(events_out_of_turn),
+        RIG_TEST(timed_out_while_it_is_held),
         RIG_TEST(a_wait_that_nobody_waits_for),
         RIG_TEST(a_release_that_is_never_answered),
         RIG_TEST(an_owner_that_died_meanwhile),

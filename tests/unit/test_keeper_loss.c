@@ -153,6 +153,52 @@ static void test_trouble_once(void **state)
     rig_down(&r);
 }
 
+/* A refresh that is refused (r->mode), with what a proxy may say, or a token
+ * that is no more: an outage as others are, and nothing is given back. */
+static void refuses_one(void *arg, const struct fake_request *q,
+                        struct fake_step *s)
+{
+    struct rig *r = arg;
+
+    if (strcmp(q->method, "DELETE") == 0)
+        say(s, 200, FEATURES);
+    else if (++r->n == 2)
+        say(s, r->mode, "");
+    else
+        say_held(s, r->n == 1 ? "new" : "renewed");
+}
+
+static void test_refused_while_held(void **state)
+{
+    static const struct {
+        int http_status;
+        enum justalock_status status;
+    } all[] = {{400, JUSTALOCK_PROTO},
+               {401, JUSTALOCK_DENIED},
+               {403, JUSTALOCK_DENIED},
+               {404, JUSTALOCK_PROTO},
+               {503, JUSTALOCK_NET}};
+    static const int64_t waits[] = {0, -1};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(all) * LENGTH(waits); i++) {
+        const struct keeper_event *e;
+        struct rig r;
+
+        rig_up(&r, refuses_one);
+        r.mode = all[i / LENGTH(waits)].http_status;
+        acquire(&r, 1, 3, waits[i % LENGTH(waits)]);
+        e = await(&r, KEEPER_GRANTED, LONG_MS);
+        assert_int_equal(e->http_status, 0);
+        e = await(&r, KEEPER_TROUBLE, LONG_MS);
+        assert_int_equal(e->http_status, r.mode);
+        assert_int_equal(e->status, all[i / LENGTH(waits)].status);
+        await(&r, KEEPER_EXTENDED, LONG_MS);
+        assert_int_equal(fake_count_method(r.f, "DELETE"), 0);
+        rig_down(&r);
+    }
+}
+
 /* ---- answers that are none ---- */
 
 static const struct {
@@ -358,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_loss_by_silence),
         cmocka_unit_test(test_loss_by_reset),
         cmocka_unit_test(test_trouble_once),
+        cmocka_unit_test(test_refused_while_held),
         cmocka_unit_test(test_no_usable_answer),
         cmocka_unit_test(test_cut_attempts_hide_nothing),
         cmocka_unit_test(test_bad_answers),

@@ -151,6 +151,12 @@ static void test_lost(void **state)
     assert_false(send(&r, &e));
     is_lost(&r, "another holds it");
     end(&r);
+    /* A keeper that says so has given it back. */
+    begin(&r, 60);
+    assert_false(send_kind(&r, KEEPER_GRANTED, ""));
+    assert_true(send_kind(&r, KEEPER_TIMEOUT, "status 404"));
+    is_lost(&r, "status 404");
+    end(&r);
 }
 
 /* By the clock alone, whatever the thread does. */
