@@ -185,7 +185,7 @@ $(B)/tests/unit/test_cli_%: $(B)/obj/tests/unit/test_cli_%.o $(B)/libtestcli.a
 	$(if $(V),,@echo '  LINK $@' && )$(LINK) -o $@ $< $(UNIT_LDFLAGS_$(@F)) $(B)/libtestcli.a $(CMOCKA_L) $(JSON_L) $(NETTLE_L)
 
 # For those that use tests/lib/failing.h.
-FAILING := $(foreach f,malloc calloc realloc strdup free fork pipe2 epoll_ctl getsockopt socket rename write,-Wl$(comma)--wrap=$f)
+FAILING := $(foreach f,malloc calloc realloc strdup free fork pipe2 accept4 epoll_ctl getsockopt socket rename write,-Wl$(comma)--wrap=$f)
 $(foreach t,ask conn hold job keeper list resolve session state take text watch works,$(eval UNIT_LDFLAGS_test_guard_$t := $$(FAILING)))
 UNIT_LDFLAGS_test_watch_children := $(FAILING)
 $(foreach t,cmd_list cmd_config cmd_release cmd_status tree,$(eval UNIT_LDFLAGS_test_cli_$t := $$(FAILING)))

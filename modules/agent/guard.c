@@ -156,6 +156,7 @@ static void tick(struct guard *g)
     watch_look(g, now);
     keeper_link_tick(g, now);
     children_tick(g, now);
+    conns_tick(g, now);
     for (struct work *w = g->works; w; w = next) {
         next = w->next;
         hold_tick(g, w, now);
@@ -236,6 +237,7 @@ static enum justalock_status start(struct guard *g, struct justalock_error *err)
         return st;
     short_host(g->host, sizeof(g->host));
     g->tick = clock_now();
+    g->crowd_said = clock_never();
     g->next_number = (uint64_t)g->tick.boot_ms; /* above any of this boot */
     has_config = guard_reload(g, err);
     st = state_load(g, err);

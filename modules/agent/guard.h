@@ -27,6 +27,9 @@
 #include "work.h"
 
 #define GUARD_CONNS_MAX   4096
+#define GUARD_CONNS_USERS 3072       /* of these, of all users but root */
+#define GUARD_CONNS_USER  1024       /* and of one of them */
+#define GUARD_SILENT_MS   10000      /* one that asks for nothing is closed */
 #define GUARD_WORKS_MAX   TABLE_ROWS /* that hold or ask */
 #define GUARD_FACTS_MAX   65536      /* jobs that we only know of */
 #define GUARD_HANDLE_BITS 5          /* handle = work number << 5 | index */
@@ -230,7 +233,8 @@ struct guard {
     struct clock_time watch_beat_at;
     unsigned watch_beat_looks;
     struct clock_time tick;
-    bool has_closed; /* a conn is to be freed */
+    bool has_closed;              /* a conn is to be freed */
+    struct clock_time crowd_said; /* that users have too many connections */
     bool is_stopping;
 };
 
@@ -256,6 +260,8 @@ void conn_close(struct guard *g, struct conn *c);
 void conn_attach(struct conn *c, struct work *w);
 void conn_detach(struct conn *c);
 void conns_sweep(struct guard *g); /* frees what was closed */
+/* Closes who has not asked for anything, accepts again where that is due. */
+void conns_tick(struct guard *g, struct clock_time now);
 
 /* ---- guard_list.c ---- */
 void list_begin(struct guard *g, struct conn *c);

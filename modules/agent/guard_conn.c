@@ -20,6 +20,20 @@ static void conn_ready(struct guard *g, struct source *s, uint32_t events);
 
 /* ---- their lives ---- */
 
+/* Sessions and jobs are root's to ask for: whatever users do, that is heard. */
+static bool is_crowd(const struct guard *g, uint32_t uid)
+{
+    size_t all = 0, own = 0;
+
+    if (uid == 0)
+        return false;
+    for (const struct conn *c = g->conns; c; c = c->next) {
+        all += c->uid != 0;
+        own += c->uid == uid;
+    }
+    return all >= GUARD_CONNS_USERS || own >= GUARD_CONNS_USER;
+}
+
 static enum justalock_status conn_new(struct guard *g, int fd,
                                       struct justalock_error *err)
 {
@@ -29,6 +43,10 @@ static enum justalock_status conn_new(struct guard *g, int fd,
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
         return error_sys(err, errno, "who it is of");
+    if (is_crowd(g, who.uid))
+        return error_set(err, JUSTALOCK_DENIED,
+                         "user %u has %d already, or all users %d", who.uid,
+                         GUARD_CONNS_USER, GUARD_CONNS_USERS);
     c = calloc(1, sizeof(*c));
     if (!c)
         return error_nomem(err);
@@ -48,6 +66,23 @@ static enum justalock_status conn_new(struct guard *g, int fd,
     return JUSTALOCK_OK;
 }
 
+/* Whoever waits in the backlog is answered when others have gone. */
+static void stop_accepting(struct guard *g, const char *why)
+{
+    (void)epoll_ctl(g->epoll, EPOLL_CTL_DEL, g->listener.fd, NULL);
+    g->is_accepting = false;
+    log_warn("%zu connections: no more for now: %s", g->conns_len, why);
+}
+
+static void accept_again(struct guard *g)
+{
+    struct justalock_error err;
+
+    if (!g->is_accepting && g->conns_len < GUARD_CONNS_MAX)
+        g->is_accepting =
+            guard_watch_fd(g, &g->listener, EPOLLIN, &err) == JUSTALOCK_OK;
+}
+
 void conn_ready_listener(struct guard *g, struct source *s, uint32_t events)
 {
     struct justalock_error err;
@@ -55,17 +90,35 @@ void conn_ready_listener(struct guard *g, struct source *s, uint32_t events)
 
     (void)events;
     if (g->conns_len >= GUARD_CONNS_MAX) {
-        /* Whoever waits in the backlog is answered when others have gone. */
-        (void)epoll_ctl(g->epoll, EPOLL_CTL_DEL, s->fd, NULL);
-        g->is_accepting = false;
-        log_warn("%d connections: no more for now", GUARD_CONNS_MAX);
+        stop_accepting(g, "that is the limit");
         return;
     }
     fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0 && conn_new(g, fd, &err) != JUSTALOCK_OK) {
-        log_error("a connection is dropped: %s", err.text);
-        (void)close(fd);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+                   errno == ENOBUFS)) {
+        stop_accepting(g, strerror(errno)); /* or it is ready for ever */
+        return;
     }
+    if (fd < 0 || conn_new(g, fd, &err) == JUSTALOCK_OK)
+        return;
+    /* Of a user who goes on and on, one line in a while. */
+    if (err.status != JUSTALOCK_DENIED)
+        log_error("a connection is dropped: %s", err.text);
+    else if (clock_is_never(g->crowd_said) ||
+             clock_elapsed_ms(g->crowd_said, clock_now()) > GUARD_SILENT_MS) {
+        g->crowd_said = clock_now();
+        log_warn("connections are dropped: %s", err.text);
+    }
+    (void)close(fd);
+}
+
+void conns_tick(struct guard *g, struct clock_time now)
+{
+    for (struct conn *c = g->conns; c; c = c->next)
+        if (c->asked == 0 && clock_elapsed_ms(c->since, now) > GUARD_SILENT_MS)
+            conn_close(g, c);
+    conns_sweep(g);
+    accept_again(g);
 }
 
 void conn_attach(struct conn *c, struct work *w)
@@ -111,12 +164,7 @@ void conns_sweep(struct guard *g)
         g->conns_len--;
         free(c);
     }
-    if (!g->is_accepting && g->conns_len < GUARD_CONNS_MAX) {
-        struct justalock_error err;
-
-        g->is_accepting =
-            guard_watch_fd(g, &g->listener, EPOLLIN, &err) == JUSTALOCK_OK;
-    }
+    accept_again(g);
 }
 
 /* ---- sending ---- */

@@ -40,4 +40,37 @@ for part in watch guard keeper; do
 done
 ok "the command's lock is held" is_held kept
 like "a lock can be taken" "$(client command locks=new -- echo in)" '^in$'
+
+# ---- a user who opens as many connections as there may be, and asks for nothing
+cat >"$T/crowd" <<'END'
+import os, socket, sys, time
+os.setgroups([])
+os.setgid(1000)
+os.setuid(1000)
+own = []
+while len(own) < 700:
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect('/run/agent.sock')
+    own.append(s)
+open(sys.argv[1], 'w').close()
+time.sleep(600)
+END
+mkdir -m 777 "$T/crowds"
+as_user() { setpriv --reuid="$1" --regid="$1" --clear-groups "$B/tests/agent/wire_client" /run/agent.sock ping >/dev/null 2>&1; }
+crowds=
+for n in 1 2; do
+    python3 "$T/crowd" "$T/crowds/$n" &
+    crowds="$crowds $!"
+done
+for n in 1 2; do
+    ok "700 connections of one user" wait_for 20 test -e "$T/crowds/$n"
+done
+ok "it gets no more" eval '! as_user 1000'
+ok "another user does" as_user 1001
+ok "and root" agent_answers
+ok "said in the log" grep -q 'connections are dropped: user 1000 has 1024' "$T/agent.log"
+ok "who asks for nothing is closed after a while" wait_for 20 as_user 1000
+# shellcheck disable=SC2086
+kill $crowds
+is "the lock is still held" "$(is_held kept && echo yes)" yes
 tap_done

@@ -132,6 +132,9 @@ static bool is_call_to_fail(const char *name)
 
 FAILING(pid_t, fork, (void), ())
 FAILING(int, pipe2, (int fds[2], int flags), (fds, flags))
+FAILING(int, accept4,
+        (int fd, struct sockaddr *from, socklen_t *len, int flags),
+        (fd, from, len, flags))
 FAILING(int, epoll_ctl, (int epoll, int op, int fd, struct epoll_event *e),
         (epoll, op, fd, e))
 FAILING(int, getsockopt,

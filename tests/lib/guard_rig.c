@@ -119,6 +119,7 @@ int rig_guard_up(void **state)
     g->next_number = 100;
     (void)snprintf(g->host, sizeof(g->host), "n1");
     g->tick = clock_now();
+    g->crowd_said = clock_never();
     atomic_store(&g->table.header->watch, proc_key_self());
     rig_config("");
     return 0;

@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "../lib/failing.h"
 #include "../lib/guard_rig.h"
@@ -126,6 +127,102 @@ static void at_most_so_many(void **state)
     rig_expect(waits, WIRE_GO, ""); /* it was in the backlog */
 }
 
+/* As if user `uid` had n connections more. */
+static void crowd(struct conn *c, size_t n, uint32_t uid)
+{
+    for (size_t i = 0; i < n; i++) {
+        memset(&c[i], 0, sizeof(c[i]));
+        c[i].source.fd = -1;
+        c[i].asked = WIRE_PING;
+        c[i].uid = uid;
+        DL_APPEND(rig.g.conns, &c[i]);
+        rig.g.conns_len++;
+    }
+}
+
+static void disperse(struct conn *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        DL_DELETE(rig.g.conns, &c[i]);
+        rig.g.conns_len--;
+    }
+}
+
+static void is_heard(uint32_t uid, bool heard)
+{
+    int fd = rig_dial_as(uid);
+
+    if (heard) {
+        rig_say(fd, &ping);
+        rig_expect(fd, WIRE_GO, "");
+    } else {
+        assert_true(has_ended(fd));
+    }
+    (void)close(fd);
+    rig_turn();
+}
+
+static void users_leave_room_for_root(void **state)
+{
+    static struct conn c[GUARD_CONNS_USERS];
+    int fd;
+
+    (void)state;
+    crowd(c, GUARD_CONNS_USER - 1, 1000);
+    is_heard(1000, true);
+    fd = rig_dial_as(1000); /* the last of it */
+    rig_turn();
+    is_heard(1000, false);
+    is_heard(1001, true);
+    is_heard(0, true);
+    (void)close(fd);
+    rig_turn();
+    is_heard(1000, true);
+    disperse(c, GUARD_CONNS_USER - 1);
+    for (unsigned i = 0; i < 4; i++)
+        crowd(&c[i * (GUARD_CONNS_USERS / 4)], GUARD_CONNS_USERS / 4, 1000 + i);
+    is_heard(1004, false);
+    is_heard(0, true);
+    disperse(c, 1);
+    is_heard(1004, true);
+    disperse(c + 1, GUARD_CONNS_USERS - 1);
+}
+
+static void who_asks_for_nothing_is_closed(void **state)
+{
+    int asks = rig_request(&ping), silent = rig_dial();
+    struct clock_time since;
+
+    (void)state;
+    rig_expect(asks, WIRE_GO, "");
+    since = rig.g.conns->next->since;
+    conns_tick(&rig.g, clock_add(since, GUARD_SILENT_MS));
+    assert_int_equal(rig.g.conns_len, 2);
+    conns_tick(&rig.g, clock_add(since, GUARD_SILENT_MS + 1));
+    assert_int_equal(rig.g.conns_len, 1);
+    assert_true(has_ended(silent));
+    assert_true(rig_is_silent(asks));
+}
+
+static void no_descriptor_is_left(void **state)
+{
+    static const int whys[] = {EMFILE, ENFILE, ENOMEM, ENOBUFS};
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(whys); i++) {
+        int fd = rig_dial();
+
+        failing_call("accept4", whys[i]);
+        rig_say(fd, &ping);
+        assert_true(rig_is_silent(fd));
+        assert_false(rig.g.is_accepting); /* no turning on the spot */
+        conns_tick(&rig.g, clock_now());
+        rig_expect(fd, WIRE_GO, "");
+        (void)close(fd);
+        rig_turn();
+    }
+}
+
 /* One more than there is room for never stops the others. */
 static void failing_calls_cost_one_connection(void **state)
 {
@@ -225,6 +322,9 @@ int main(void)
         RIG_TEST(rubbish_ends_it),
         RIG_TEST(reload_is_roots),
         RIG_TEST(at_most_so_many),
+        RIG_TEST(users_leave_room_for_root),
+        RIG_TEST(who_asks_for_nothing_is_closed),
+        RIG_TEST(no_descriptor_is_left),
         RIG_TEST(failing_calls_cost_one_connection),
         RIG_TEST(each_allocation_fails),
         RIG_TEST(one_that_never_reads_is_ended),
