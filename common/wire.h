@@ -29,6 +29,12 @@
  * were pools show it as any other.
  */
 #define WIRE_NOTE_SLOT "JUSTALOCK_SLOT="
+/*
+ * Before each note to a session that waits: "1", another holds the lock, or
+ * "0", that is not known. An agent that goes away then leaves one that is
+ * refused, not one that nobody has answered.
+ */
+#define WIRE_NOTE_BUSY "JUSTALOCK_BUSY="
 
 enum wire_type {
     /* module to agent */

@@ -69,12 +69,15 @@ static void waiting_text(const struct work *w, char *ret_text, size_t size)
 
 void say_waiting(struct guard *g, struct work *w)
 {
+    bool is_busy = w->is_busy_seen && clock_is_never(w->silent);
     char text[WIRE_TEXT_MAX + 1];
     struct conn *next;
 
     waiting_text(w, text, sizeof(text));
     for (struct conn *c = w->conns; c; c = next) {
         next = c->work_next;
+        if (w->f.kind == WORK_SESSION)
+            conn_note(g, c, is_busy ? WIRE_NOTE_BUSY "1" : WIRE_NOTE_BUSY "0");
         conn_note(g, c, text);
     }
 }

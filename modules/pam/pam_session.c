@@ -21,6 +21,7 @@
 struct patience {
     struct clock_time by;   /* the deadline, as things are */
     struct clock_time last; /* whatever comes */
+    bool is_busy;           /* as the agent's last word was */
 };
 
 /* Not sleep: the clocks of the deadline go on in suspend. */
@@ -131,7 +132,10 @@ static enum justalock_status talk(const struct session_ask *ask, int fd,
         if (m->type != WIRE_NOTE)
             return error_set(err, JUSTALOCK_PROTO,
                              "the justalock-agent answers out of turn");
-        ask->note(ask->arg, m->text);
+        if (strncmp(m->text, WIRE_NOTE_BUSY, strlen(WIRE_NOTE_BUSY)) == 0)
+            p->is_busy = m->text[strlen(WIRE_NOTE_BUSY)] == '1';
+        else
+            ask->note(ask->arg, m->text);
         if (!is_told)
             told_to_wait(ask->options, p);
         is_told = true;
@@ -165,6 +169,24 @@ static enum session_end take(const struct pam_options *o, struct wire_msg *m,
     return SESSION_VERDICT;
 }
 
+/* No answer will come. Who was told that another holds the lock does not get in
+ * because the agent went away while it waited. */
+static enum session_end give_up(const struct pam_options *o,
+                                const struct patience *p, enum session_end end,
+                                struct wire_msg *ret_verdict,
+                                const struct justalock_error *err)
+{
+    if (end != SESSION_UNREACHABLE || !p->is_busy)
+        return end;
+    memset(ret_verdict, 0, sizeof(*ret_verdict));
+    ret_verdict->type = WIRE_VERDICT;
+    ret_verdict->verdict = WIRE_REFUSED_BUSY;
+    (void)snprintf(ret_verdict->text, sizeof(ret_verdict->text),
+                   "lock \"%.200s\" was held by another, and then: %s", o->lock,
+                   err->text);
+    return SESSION_VERDICT;
+}
+
 enum session_end session_ask(const struct session_ask *ask,
                              struct wire_msg *ret_verdict,
                              struct session *ret_session,
@@ -182,14 +204,14 @@ enum session_end session_ask(const struct session_ask *ask,
         enum session_end end = connect_by(o->socket, p.by, &fd, err);
 
         if (end != SESSION_VERDICT)
-            return end;
+            return give_up(o, &p, end, ret_verdict, err);
         st = talk(ask, fd, ret_verdict, &life, &p, err);
         (void)close(fd);
         if (st == JUSTALOCK_OK)
             return take(o, ret_verdict, life, ret_session, err);
         /* Gone in the middle: a new guard knows us and goes on. */
         if (st != JUSTALOCK_NET || clock_left_ms(p.by, clock_now()) <= 0)
-            return end_of(st);
+            return give_up(o, &p, end_of(st), ret_verdict, err);
         if (o->wait_ms == WIRE_WAIT_DEFAULT)
             p.by = sooner(p.by, clock_add(clock_now(), o->timeout_ms));
         pause_ms(AGAIN_MS);

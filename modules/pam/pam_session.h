@@ -34,6 +34,8 @@ struct session_ask {
  * Ask, and wait for the verdict until wait + timeout, and look once more then.
  * The agent's first note, that it waits, has that time begin anew; where wait
  * is WIRE_WAIT_DEFAULT, it waits as is configured, PAM_WAIT_MAX_MS at most.
+ * An agent that goes away after it has said that another holds the lock leaves
+ * a verdict too: that it is busy.
  * SESSION_VERDICT: ret_verdict is filled, and with WIRE_GO ret_session too;
  * otherwise err says why. Blocks PAM_WAIT_MAX_MS + timeout at most; survives a
  * restart of the agent meanwhile.

@@ -313,6 +313,22 @@ kill -CONT "$(agent_pid guard)"
 like "agent silent, open: in, and told" "$out" 'goes on without lock "shell".*'
 like "agent silent, open: in" "$out" 'in$'
 ok "agent silent: after its timeout ($took ms)" [ "$took" -ge 2900 -a "$took" -lt 9000 ]
+stack_usual su "session required $JAL lock=shell socket=$SOCK timeout=2s wait=2s"
+su -c "touch '$T/holds'; while [ ! -e '$T/over' ]; do sleep 0.1; done" bob &
+holder=$!
+wait_for 10 test -e "$T/holds"
+(su -c 'echo in' root >"$T/second" 2>&1; echo $? >>"$T/second") &
+second=$!
+wait_for 10 grep -q 'waiting for lock "shell", held by' "$T/second"
+kill -STOP "$(agent_pid guard)"
+wait $second
+kill -CONT "$(agent_pid guard)"
+like "agent silent while another holds it: not in, open or not" "$(tail -n 1 "$T/second")" '^1$'
+like "and told" "$(cat "$T/second")" 'lock "shell" was held by another, and then: '
+touch "$T/over"
+wait $holder
+wait_for 20 is_free shell
+stack_usual su "session required $JAL lock=shell socket=$SOCK timeout=3s"
 service_cut
 out=$(su -c 'echo in' root 2>&1)
 service_back

@@ -265,6 +265,28 @@ static void events_out_of_turn(void **state)
     assert_null(rig_work());
 }
 
+/* Its module has to know: an agent that goes away then does not let it in. */
+static void a_session_knows_that_it_is_busy(void **state)
+{
+    struct wire_msg *m;
+    int fd;
+
+    (void)state;
+    rig_config("\"locks\": {\"s\": {\"for\": \"pam\"}}");
+    rig_keeper();
+    m = rig_session("s");
+    m->wait_ms = 60000;
+    fd = rig_request(m);
+    (void)rig_asked(KW_ACQUIRE);
+    rig_event(handle(), KEEPER_TROUBLE, JUSTALOCK_NET, "no route");
+    assert_string_equal(note(fd), WIRE_NOTE_BUSY "0");
+    assert_has(note(fd), "does not answer (no route)");
+    rig_event(handle(), KEEPER_BUSY, JUSTALOCK_HELD, "");
+    assert_string_equal(note(fd), WIRE_NOTE_BUSY "1");
+    assert_has(note(fd), "waiting for lock \"s\"");
+    (void)close(fd);
+}
+
 /* A keeper that says so has given it back. */
 static void timed_out_while_it_is_held(void **state)
 {
@@ -373,6 +395,7 @@ int main(void)
         RIG_TEST(for_ever_is_for_ever),
         RIG_TEST(lost_before_all_were_got),
         RIG_TEST(events_out_of_turn),
+        RIG_TEST(a_session_knows_that_it_is_busy),
         RIG_TEST(timed_out_while_it_is_held),
         RIG_TEST(a_wait_that_nobody_waits_for),
         RIG_TEST(a_release_that_is_never_answered),

@@ -518,6 +518,41 @@ static void gone_while_it_waits(void **state)
     check_end(false);
 }
 
+/* Told that it is busy, as the last that is known: no silence lets it in. */
+static void gone_while_it_is_busy(void **state)
+{
+    static const struct {
+        const char *first, *second;
+        bool is_closed;
+        enum session_end end;
+    } cases[] = {
+        {WIRE_NOTE_BUSY "1", "held by bob", true, SESSION_VERDICT},
+        {WIRE_NOTE_BUSY "1", "held by bob", false, SESSION_VERDICT},
+        {WIRE_NOTE_BUSY "0", "trying on", true, SESSION_UNREACHABLE},
+        {WIRE_NOTE_BUSY "1", WIRE_NOTE_BUSY "0", true, SESSION_UNREACHABLE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        int at;
+
+        begin();
+        options.timeout_ms = 150;
+        at = new_conn();
+        notes(at, cases[i].first, -1);
+        notes(at, cases[i].second, -1);
+        if (cases[i].is_closed)
+            assert_int_equal(shutdown(at, SHUT_WR), 0);
+        assert_int_equal(ask(), cases[i].end);
+        assert_null(strstr(noted, "JUSTALOCK"));
+        if (cases[i].end == SESSION_VERDICT) {
+            assert_int_equal(got.verdict, WIRE_REFUSED_BUSY);
+            assert_has(got.text, "was held by another, and then: ");
+        }
+        check_end(false);
+    }
+}
+
 /* A guard that was started again begins its wait anew. */
 static void the_wait_begins_with_the_note(void **state)
 {
@@ -750,6 +785,7 @@ int main(void)
         cmocka_unit_test(silent),
         cmocka_unit_test(as_long_as_is_configured),
         cmocka_unit_test(gone_while_it_waits),
+        cmocka_unit_test(gone_while_it_is_busy),
         cmocka_unit_test(the_wait_begins_with_the_note),
         cmocka_unit_test(looks_once_more),
         cmocka_unit_test(talks_on_and_on),
