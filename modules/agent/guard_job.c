@@ -192,8 +192,9 @@ static bool is_refused(struct guard *g, struct conn *c, struct work *w,
         return false;
     locks_names(w, own, sizeof(own));
     conn_verdict(g, c, WIRE_REFUSED_BAD,
-                 "this job has lock \"%.150s\"; a step in it cannot take "
-                 "\"%.150s\" as well: give sbatch or salloc the whole list",
+                 "this job has lock \"%.150s\"; a step in it has that, and "
+                 "cannot ask for \"%.150s\": give sbatch or salloc the whole "
+                 "list",
                  own[0] ? own : w->option, m->locks);
     return true;
 }
@@ -364,7 +365,8 @@ void job_refused(struct guard *g, struct work *w, enum wire_verdict verdict,
         return;
     }
     /* Now: once scontrol has been heard, Slurm ends the task at once. */
-    (void)snprintf(note, sizeof(note), "%.300s; requeueing the job", text);
+    (void)snprintf(note, sizeof(note),
+                   "%.300s; asking Slurm to requeue the job", text);
     for (struct conn *c = w->conns; c; c = next) {
         next = c->work_next;
         conn_note(g, c, note);

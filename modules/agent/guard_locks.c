@@ -165,6 +165,7 @@ static enum justalock_status add(const struct guard *g,
     struct config_lock policy;
     struct want want = {.name = ""};
     enum justalock_status st;
+    size_t len;
 
     st = expand(g, f, name, want.name, sizeof(want.name), err);
     if (st == JUSTALOCK_OK)
@@ -187,6 +188,15 @@ static enum justalock_status add(const struct guard *g,
     if (wants->len == WIRE_LOCKS_MAX)
         return error_set(err, JUSTALOCK_ARG, "more than %d locks",
                          WIRE_LOCKS_MAX);
+    /* The work sees all of them in one variable. */
+    len = strlen(want.name);
+    for (size_t i = 0; i < wants->len; i++)
+        len += strlen(wants->v[i].name) + 1;
+    if (len > WIRE_LIST_MAX)
+        return error_set(err, JUSTALOCK_ARG,
+                         "lock names: %zu bytes together are more than the %d "
+                         "allowed",
+                         len, WIRE_LIST_MAX);
     wants->v[wants->len++] = want;
     return JUSTALOCK_OK;
 }

@@ -449,20 +449,33 @@ static void say_on(uint64_t terminal, const char *line, size_t len)
     (void)close(fd);
 }
 
+/* What the loss of its lock means to it; left_ms < 0: it is lost now. */
+static void fate_of(const struct work *w, int64_t left_ms, char *ret_text,
+                    size_t size)
+{
+    bool is_signal = w->f.on_lost == CONFIG_LOST_SIGNAL;
+
+    if (w->f.on_lost == CONFIG_LOST_LOG)
+        (void)snprintf(ret_text, size, "goes on without it");
+    else if (left_ms >= 0)
+        (void)snprintf(ret_text, size, "%s in %lld s unless it can",
+                       is_signal ? "gets a signal" : "ends",
+                       (long long)(left_ms / 1000));
+    else
+        (void)snprintf(ret_text, size, "%s",
+                       is_signal ? "gets a signal" : "is being ended");
+}
+
 void session_tell(const struct work *w, const char *text, int64_t left_ms)
 {
     struct terminals t = {.len = 0};
-    char what[80] = "is being ended";
+    char fate[80];
     char line[440];
     int len;
 
-    if (w->f.on_lost == CONFIG_LOST_LOG)
-        (void)snprintf(what, sizeof(what), "goes on without it");
-    else if (left_ms >= 0)
-        (void)snprintf(what, sizeof(what), "ends in %lld s unless it can",
-                       (long long)(left_ms / 1000));
+    fate_of(w, left_ms, fate, sizeof(fate));
     len = snprintf(line, sizeof(line),
-                   "\r\njustalock: %.300s: this session %s\r\n", text, what);
+                   "\r\njustalock: %.300s: this session %s\r\n", text, fate);
     parse_mask_unclean(line + 2);
     memcpy(line + len - 2, "\r\n", 2);
     work_each(&w->who, add_terminal, &t);

@@ -59,6 +59,8 @@ static void narrow(const struct guard *g, struct work_facts *f,
     static const uint8_t lost_rank[] = {0, 3, 2, 1}; /* -, kill, signal, log */
     const struct config_lock *d = &g->config->defaults;
     const struct config_lock *s = want->said;
+    bool has_busy = d->on_busy != CONFIG_BUSY_UNSET ||
+                    (s && s->on_busy != CONFIG_BUSY_UNSET);
     bool has_wait = d->wait_ms != -2 || (s && s->wait_ms != -2);
     bool has_end =
         d->on_end != CONFIG_END_UNSET || (s && s->on_end != CONFIG_END_UNSET);
@@ -70,6 +72,8 @@ static void narrow(const struct guard *g, struct work_facts *f,
     if (f->wait_ms == WIRE_WAIT_DEFAULT ||
         (has_wait && want->wait_ms >= 0 && want->wait_ms < f->wait_ms))
         f->wait_ms = want->wait_ms;
+    if (has_busy && want->on_busy == CONFIG_BUSY_FAIL)
+        f->wait_ms = 0;
     /* The program must hear "busy" while it listens. */
     if (f->wait_ms < 0 || f->wait_ms > WIRE_SESSION_WAIT_MAX_MS)
         f->wait_ms = WIRE_SESSION_WAIT_MAX_MS;

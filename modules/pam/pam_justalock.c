@@ -233,6 +233,12 @@ static void unset_environment(pam_handle_t *pamh)
 
 /* ---- open ---- */
 
+static void say_wrong(const struct call *c)
+{
+    say(c, "this host's configuration of locks is wrong; its system log says "
+           "where");
+}
+
 static int unreachable(const struct call *c, const char *why)
 {
     if (c->o.on_unreachable == PAM_OPEN) {
@@ -299,8 +305,7 @@ static int obey(const struct call *c, const struct wire_msg *m,
     case WIRE_REFUSED_REQUEUE:
         pam_syslog(c->pamh, LOG_CRIT, "session of %s refused: %s", c->user,
                    m->text);
-        say(c, "this host's configuration of locks is wrong; its system log "
-               "says where");
+        say_wrong(c);
         return PAM_SERVICE_ERR;
     case WIRE_REFUSED_LOCAL:
         break;
@@ -360,6 +365,8 @@ PAM_API int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc,
     const struct passwd *pw;
     int rc = begin(&c, pamh, flags, argc, argv);
 
+    if (rc == PAM_SERVICE_ERR)
+        say_wrong(&c); /* whom the line is for is not known */
     if (rc != PAM_SUCCESS)
         return rc;
     if (!concerns(&c))

@@ -341,6 +341,10 @@ is "no agent, closed: refused" $? 1
 like "no agent, closed: told" "$out" 'justalock: no session without lock "shell": no justalock-agent'
 is "no agent, closed: sudo does not run it" \
     "$(stack_usual sudo "session required $JAL lock=shell socket=$SOCK timeout=300ms on_unreachable=closed"; as alice sudo echo ran 2>/dev/null)" ""
+stack_usual su "session required $JAL lock=shell sockets=$SOCK"
+out=$(su -c 'echo in' root 2>&1)
+is "a wrong argument: refused" $? 1
+like "a wrong argument: told" "$out" 'configuration of locks is wrong; its system log says where'
 stack_usual su "session required $JAL lock=shell socket=$SOCK timeout=300ms"
 agent_start
 for n in 3 4; do

@@ -66,7 +66,7 @@ is "busy: refused when it was requeued so often (requeue_max)" \
     "$(job_state "$b") $(job_field "$b" Restarts) $(job_field "$b" ExitCode)" \
     "FAILED 1 75:0"
 is "busy: requeued, then refused, in its output" \
-    "$(out "$b" | grep -c 'requeueing the job') $(out "$b" | tail -n 1 |
+    "$(out "$b" | grep -c 'asking Slurm to requeue the job') $(out "$b" | tail -n 1 |
         cut -c 1-36)" "1 justalock: the job was not started; "
 scancel "$a"
 wait_done 20 "$a"

@@ -97,6 +97,31 @@ static void at_most_sixteen(void **state)
     refuses(list, &f, JUSTALOCK_ARG, "more than 16 locks");
 }
 
+/* As many bytes as the variable may have that the work sees. */
+static void not_too_long_together(void **state)
+{
+    enum { N = 8, LEN = WIRE_LIST_MAX / N };
+    struct work_facts f = job("main");
+    char list[WIRE_LIST_MAX + 2] = "";
+
+    (void)state;
+    /* 1023 = 8 * 127 + 7, the commas. */
+    for (int i = 0; i < N; i++) {
+        memset(list + i * (LEN + 1), 'a' + i, LEN);
+        list[i * (LEN + 1) + LEN] = i + 1 < N ? ',' : '\0';
+    }
+    assert_int_equal(strlen(list), WIRE_LIST_MAX);
+    takes(list, &f);
+    assert_int_equal(got.len, N);
+    memcpy(list, "%u", 2); /* alice: three more */
+    refuses(list, &f, JUSTALOCK_ARG, "1026 bytes together");
+    list[WIRE_LIST_MAX - 2] = '\0';
+    refuses(list, &f, JUSTALOCK_ARG, "1024 bytes together");
+    list[WIRE_LIST_MAX - 3] = '\0';
+    takes(list, &f);
+    assert_int_equal(got.len, N);
+}
+
 static void singleton_is_of_user_and_name(void **state)
 {
     struct work_facts f = job("main"), other = f;
@@ -309,6 +334,7 @@ int main(void)
         RIG_TEST(sorted_and_each_once),
         RIG_TEST(wrong_names),
         RIG_TEST(at_most_sixteen),
+        RIG_TEST(not_too_long_together),
         RIG_TEST(singleton_is_of_user_and_name),
         RIG_TEST(templates),
         RIG_TEST(only_what_it_is_defined_for),

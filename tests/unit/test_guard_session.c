@@ -530,6 +530,14 @@ static void its_terminals_show_a_loss(void **state)
                               "being ended\r");
     session_tell(w, "by \033[2J", -1);
     assert_has(shown(master), "justalock: by ?[2J: this session");
+    w->f.on_lost = CONFIG_LOST_SIGNAL;
+    session_tell(w, "x", 5999);
+    assert_has(shown(master), "x: this session gets a signal in 5 s unless");
+    session_tell(w, "x", -1);
+    assert_has(shown(master), "x: this session gets a signal\r");
+    w->f.on_lost = CONFIG_LOST_LOG;
+    session_tell(w, "x", 5999);
+    assert_has(shown(master), "x: this session goes on without it\r");
     (void)kill(pid, SIGKILL);
     (void)waitpid(pid, NULL, 0);
     (void)close(master);

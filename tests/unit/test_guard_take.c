@@ -256,6 +256,11 @@ static void pam_d_is_stricter_or_nothing(void **state)
          CONFIG_LOST_KILL, CONFIG_LOST_KILL, false, false},
         {"long", 3600001, 3600000, CONFIG_END_KEEP, CONFIG_END_KEEP,
          CONFIG_LOST_KILL, CONFIG_LOST_KILL, false, false},
+        /* busy is no wait */
+        {"fails", 5000, 0, CONFIG_END_KEEP, CONFIG_END_KEEP, CONFIG_LOST_KILL,
+         CONFIG_LOST_KILL, false, false},
+        {"fails", WIRE_WAIT_DEFAULT, 0, CONFIG_END_KEEP, CONFIG_END_KEEP,
+         CONFIG_LOST_KILL, CONFIG_LOST_KILL, false, false},
         /* looser */
         {"says", 60000, 3000, CONFIG_END_RELEASE, CONFIG_END_KEEP,
          CONFIG_LOST_LOG, CONFIG_LOST_SIGNAL, false, false},
@@ -265,6 +270,7 @@ static void pam_d_is_stricter_or_nothing(void **state)
     rig_config(
         "\"locks\": {\"silent\": {\"for\": \"pam\"},"
         "\"long\": {\"for\": \"pam\", \"wait\": \"2h\"},"
+        "\"fails\": {\"for\": \"pam\", \"wait\": 3, \"on_busy\": \"fail\"},"
         "\"says\": {\"for\": \"pam\", \"wait\": 3, \"on_busy\": \"wait\","
         " \"on_end\": \"keep\", \"on_lost\": \"signal:HUP\","
         " \"share\": \"none\"}}");
