@@ -23,7 +23,6 @@ libexecdir ?= $(prefix)/libexec
 includedir ?= $(prefix)/include
 mandir     ?= $(prefix)/share/man
 datadir    ?= $(prefix)/share
-sysconfdir ?= /etc
 pamdir     ?= $(libdir)/security
 unitdir    ?= $(prefix)/lib/systemd/system
 sysusersdir ?= $(prefix)/lib/sysusers.d
@@ -430,7 +429,7 @@ help:
 	@echo 'make mutants     bugs put in, one by one: the tests must find each'
 	@echo 'make cov         which lines the tests run'
 	@echo 'make bench       ratios to flock, etcdctl, etcd (installs etcd)'
-	@echo 'make install     DESTDIR= prefix=/usr sysconfdir=/etc slurmdir=...'
+	@echo 'make install     DESTDIR= prefix=/usr slurmdir=...'
 	@echo 'make spank       the Slurm plugin alone; install-spank; SLURM_PREFIX=/opt/slurm'
 	@echo 'make deb         Debian packages, into $(B)/deb'
 	@echo 'make check-deb   those, by lintian, piuparts, autopkgtest, an upgrade'

@@ -6,7 +6,8 @@
  * Every function that can fail returns an enum justalock_status and fills the
  * caller's optional struct justalock_error. Outputs named ret_ are untouched
  * on failure. All text is UTF-8. Nothing here prints, exits, changes signal
- * dispositions, the locale or the environment.
+ * dispositions, the locale or the environment; but libcurl ignores SIGPIPE for
+ * a moment in the justalock_free() of the last handle.
  */
 #ifndef JUSTALOCK_H
 #define JUSTALOCK_H
@@ -75,15 +76,19 @@ struct justalock_error {
  * Thread of ours: the first function that needs the network starts one thread
  * for the whole process, with all signals blocked; it ends when the last
  * handle is freed or the process exits. It uses libcurl: a program that uses
- * libcurl older than 7.84 itself calls curl_global_init() first.
+ * libcurl older than 7.84 itself calls curl_global_init() first. libcurl looks
+ * up host names in threads of its own, which may outlive that by seconds.
  * fork(): handles do not follow into the child. There every handle made
  * before is dead: not held, lost, its descriptor readable, calls return
  * STATE, and the child neither refreshes nor releases what the parent holds.
  * Free them or leave them; new handles work. Children of _Fork() or of a raw
- * clone() must not call us.
+ * clone() must not call us. fork() and justalock_new() wait while another
+ * thread frees the last handle.
  * exec, exit: all descriptors are close-on-exec, but for pairs of sockets by
  * which some releases of libcurl wake themselves: these lead nowhere. A process
- * that ends without release leaves the lock to the end of its lease.
+ * that ends without release leaves the lock to the end of its lease. exit() is
+ * too late for a release: handlers of atexit() and destructors of static
+ * objects that are older than the first acquire find every handle lost.
  * Source: Python is the client justalock_client 0.1.0; named where one of its
  * parts has its way here.
  */
@@ -96,7 +101,6 @@ struct justalock_error {
  * characters are base64, 16 are themselves, all else is hashed (SHA-256).
  *
  * ARG  not UTF-8, or those rules yield no 16 bytes (the text says why).
- *
  * Source: Python, Lock.builder(str).
  */
 JUSTALOCK_API enum justalock_status
@@ -126,7 +130,8 @@ justalock_id_from_decimal(const char *text, uint8_t ret_id[JUSTALOCK_ID_LEN],
 
 /*
  * Strictly an id: a UUID (8-4-4-4-12), 32 hex digits, or 22 characters of
- * base64url as justalock_id_format() prints it. Nothing is ever hashed.
+ * base64url as justalock_id_format() prints it, with or without "==" behind.
+ * Nothing is ever hashed.
  * ARG  anything else.
  */
 JUSTALOCK_API enum justalock_status
@@ -170,10 +175,8 @@ JUSTALOCK_API void justalock_options_free(struct justalock_options *options);
  * unset and every holding gets a random one of its own, which is the default.
  * With one that is set, a base service is not asked to end the lease at
  * release; it lapses.
- *
  * data  NULL: back to random ones.
  * ARG   len is 0 or above 64.
- *
  * Source: Python, LockBuilder.client_id().
  */
 JUSTALOCK_API enum justalock_status justalock_options_client_id(
@@ -182,7 +185,8 @@ JUSTALOCK_API enum justalock_status justalock_options_client_id(
 
 /*
  * The lease, 1 to 65535 seconds; 60 by default. How long the lock stays taken
- * after a crash, and how long an outage may last before it is lost.
+ * after a crash, and for a bit less how long an outage may last before it is
+ * lost.
  * ARG   out of range.
  * Source: Python, LockBuilder.lifetime_seconds().
  */
@@ -215,7 +219,8 @@ JUSTALOCK_API enum justalock_status justalock_options_refresh_ms(
 /*
  * The service: "https://justalock.dev/" by default, "http://head:7171/",
  * "unix:/run/justalock/server.sock"; several servers that share their state,
- * "http://a:7171,http://b:7171". No environment variable is read.
+ * "http://a:7171,http://b:7171". No environment variable is read, but those
+ * that libcurl and its TLS library read for themselves, such as SSLKEYLOGFILE.
  * ARG   longer than 511 bytes, or none of these forms; a user, a query or a
  *       fragment in it; a port above 65535; of several, one twice, more than
  *       8, http: beside https:, or the public service.
@@ -265,10 +270,8 @@ struct justalock;
 /*
  * A handle for the lock that `name` means (justalock_id_from_text).
  * Nothing is sent. options may be NULL: all defaults.
- *
  * ARG    no id for this name, or lifetime and refresh interval do not fit.
  * NOMEM  no memory.  SYS  no descriptor.
- *
  * Source: Python, Lock.builder(...).build().
  */
 JUSTALOCK_API enum justalock_status justalock_new(
@@ -283,24 +286,25 @@ JUSTALOCK_API enum justalock_status justalock_new_id(
 /*
  * Free a handle; NULL is allowed. What it holds is released first, as by
  * justalock_release(), so this may block as that does. The last handle's end
- * also ends the thread.
+ * also ends the thread; what an abandoned attempt may have got is given back
+ * before, which takes up to a second where the service does not answer.
  */
 JUSTALOCK_API void justalock_free(struct justalock *lock);
 
 /*
- * Take the lock, waiting for it at most timeout_ms; -1: for ever; 0: ask once.
- * While the service is unreachable the attempts go on within that time. After
- * a loss this begins a new holding; there is no need to release first.
- *
+ * Take the lock, waiting at most timeout_ms; -1: for ever; 0: for no other
+ * holder. While the service is unreachable or refuses us (NET, PROTO, DENIED)
+ * the attempts go on within that time: justalock_trouble() tells. After a loss
+ * this begins a new holding, without a release first.
  * OK        held; kept refreshed until released, lost or freed.
  * HELD      someone else holds it; see justalock_holder().
  * NET       the service could not be reached in time.
  * PROTO     something else answers there.  DENIED  it does not let us.
  * CANCELED  another thread called justalock_release() on the handle.
  * STATE     held or being acquired already; dead since fork().
- * NOMEM, SYS, ARG  nothing was sent.
- *
- * Whatever an abandoned attempt may have got is given back. Blocks.
+ * NOMEM, SYS  nothing was sent.  ARG  the same; timeout_ms is below -1.
+ * Whatever an abandoned attempt may have got is given back, while a handle
+ * lives: see justalock_free(). Blocks.
  * Source: Python, Lock.__aenter__ (which gives up after 15 s).
  */
 JUSTALOCK_API enum justalock_status
@@ -308,9 +312,9 @@ justalock_acquire(struct justalock *lock, int64_t timeout_ms,
                   struct justalock_error *err) JUSTALOCK_MUST;
 
 /*
- * justalock_acquire() with a timeout of 0: ask once, never wait for another
- * holder. Blocks for one exchange with the service: at most 2 s, or a sixth
- * of the lifetime where that is less, and some for giving up.
+ * justalock_acquire() with a timeout of 0: never wait for another holder.
+ * Blocks for one exchange with the service, or attempts at one: at most 2 s, or
+ * a sixth of the lifetime where that is less, and some for giving up.
  */
 JUSTALOCK_API enum justalock_status justalock_try(struct justalock *lock,
                                                   struct justalock_error *err)
@@ -319,14 +323,12 @@ JUSTALOCK_API enum justalock_status justalock_try(struct justalock *lock,
 /*
  * Give the lock back. From the beginning of this call it is not held. Called
  * while another thread is in justalock_acquire() on the handle: ends that.
- *
  * OK     given back: the next one may have it (on a service without release,
  *        or as options_client_id() says, when the lease ends).
  * LOST   it had been lost before. The handle is ready for the next acquire.
  * NET    given up, but the service did not confirm it: it may stay taken
  *        until the lease ends. The handle is ready for the next acquire.
  * STATE  nothing is held; dead since fork().
- *
  * Blocks for one exchange with the service, at most 4 s.
  * Source: Python, Lock.__aexit__ (which lets the lease lapse).
  */
@@ -356,14 +358,11 @@ JUSTALOCK_API int64_t justalock_remaining_ms(struct justalock *lock);
 
 /*
  * Wait until the lock is lost, at most timeout_ms (-1: for ever).
- *
  * LOST      it is lost; dead since fork().
  * OK        it is still held after timeout_ms.
  * CANCELED  another thread released it.
  * STATE     nothing is held.
  * ARG       timeout_ms is below -1.
- * ARG       timeout_ms is below -1.
- *
  * Blocks. Source: Python, Lock.wait_for_lock_lost().
  */
 JUSTALOCK_API enum justalock_status
@@ -398,8 +397,10 @@ JUSTALOCK_API enum justalock_status justalock_slot(struct justalock *lock,
     JUSTALOCK_MUST;
 
 /*
- * OK while the service answers. Otherwise the status and text of the present
- * outage (NET, PROTO, DENIED), while the attempts go on. Never blocks.
+ * Of a holding, or of an acquire that another thread is in: OK while the
+ * service answers; otherwise the status and text of the present outage (NET,
+ * PROTO, DENIED), while the attempts go on. STATE: dead since fork(). Never
+ * blocks.
  */
 JUSTALOCK_API enum justalock_status justalock_trouble(
     struct justalock *lock, struct justalock_error *err) JUSTALOCK_MUST;
@@ -411,8 +412,9 @@ struct justalock_holder {
 };
 
 /*
- * Who had the lock when it was refused us last; during a waiting acquire, who
- * has it now. STATE: it has not been refused. Never blocks.
+ * Who had the lock when the last acquire was refused; during a waiting acquire,
+ * who has it now. STATE: that was not refused, or got the lock in the end; dead
+ * since fork(). Never blocks.
  */
 JUSTALOCK_API enum justalock_status
 justalock_holder(struct justalock *lock, struct justalock_holder *ret_holder,
@@ -437,7 +439,8 @@ struct justalock_view {
  * that is held.
  * NET    no answer in time.  PROTO, DENIED  as acquire.
  * STATE  this service cannot tell; dead since fork().
- * Blocks.
+ * ARG    timeout_ms is below 1.  NOMEM, SYS  nothing was sent.
+ * Blocks for an hour at most.
  */
 JUSTALOCK_API enum justalock_status justalock_query(
     struct justalock *lock, int64_t timeout_ms, struct justalock_view *ret_view,
@@ -464,12 +467,10 @@ typedef void justalock_work_fn(struct justalock *lock, void *arg);
  * Acquire as justalock_acquire(lock, timeout_ms), run work(lock, arg),
  * release. Nobody stops the work when the lock is lost: it looks at
  * justalock_is_held(), justalock_fd() or justalock_wait_lost().
- *
  * OK    the work ran and the lock was held until it returned. (That a release
  *       was not confirmed is no failure here.)
- * LOST  the work ran and the lock was lost meanwhile.
- * else  as justalock_acquire(); the work did not run.
- *
+ * LOST  the work ran and the lock was lost meanwhile, or given back by the
+ * work. else  as justalock_acquire(); the work did not run.
  * Blocks. Source: Python, `async with lock:`.
  */
 JUSTALOCK_API enum justalock_status justalock_with(

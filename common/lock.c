@@ -361,6 +361,9 @@ enum justalock_status justalock_with(struct justalock *lock, int64_t timeout_ms,
         return st;
     work(lock, arg);
     st = justalock_release(lock, err);
+    /* Who did not run the work says STATE. */
+    if (st == JUSTALOCK_STATE)
+        st = error_set(err, JUSTALOCK_LOST, "the work gave the lock back");
     /* Held to the end of the work; the lease's own end is not our matter. */
     return st == JUSTALOCK_NET ? JUSTALOCK_OK : st;
 }

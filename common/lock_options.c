@@ -24,6 +24,9 @@ enum justalock_status justalock_options_new(
         return error_nomem(err);
     memcpy(o->service.url, DEFAULT_URL, sizeof(DEFAULT_URL));
     o->times.life_s = DEFAULT_LIFE_S;
+    /* Nobody is ended here: the lease is tried for until it is over. */
+    o->times.grace_ms = 1;
+    o->times.kill_ms = 1;
     o->slots = 1;
     *ret_options = o;
     return JUSTALOCK_OK;

@@ -49,6 +49,7 @@ void lock_lose(struct justalock *lock, const char *why)
 
     (void)error_set(&cut, JUSTALOCK_LOST, "%s", why);
     memcpy(lock->loss, cut.text, sizeof(lock->loss));
+    lock->trouble.status = JUSTALOCK_OK; /* no attempt goes on */
     lock_set(lock, LOCK_LOST);
 }
 
@@ -122,6 +123,7 @@ void lock_finish(struct holding *h, const struct justalock_error *result)
     }
     if (h->lock) {
         h->lock->holding = NULL;
+        h->lock->trouble.status = JUSTALOCK_OK;
         lock_set(h->lock, LOCK_IDLE);
         h->lock = NULL;
     }

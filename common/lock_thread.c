@@ -351,8 +351,13 @@ static void kill_handle(struct justalock *lock)
     lock->dead = true;
     lock->holding = NULL; /* the parent's */
     (void)pthread_cond_init(&lock->changed, NULL);
-    if (fd < 0)
-        return; /* out of descriptors: it goes on to show the parent's state */
+    if (fd < 0) {
+        /* Out of descriptors: the one that goes makes room for it. */
+        (void)close(lock->fd);
+        lock->fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+        lock_arm(lock);
+        return;
+    }
     if (dup3(fd, lock->fd, O_CLOEXEC) >= 0)
         lock_arm(lock);
     (void)close(fd);

@@ -171,6 +171,8 @@ void transfer_drop(struct transfer *t)
         (void)curl_multi_remove_handle(t->pool->multi, t->easy);
     if (hub->spare_len < SPARE_MAX) {
         curl_easy_reset(t->easy);
+        /* Else its end would have the process ignore SIGPIPE for a moment. */
+        (void)curl_easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
         hub->spare[hub->spare_len++] = t->easy;
     } else {
         curl_easy_cleanup(t->easy);

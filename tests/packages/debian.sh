@@ -67,7 +67,7 @@ is "named in plugstack.conf.d: it stays" "$(prerm $spank remove | grep '^    /\|
     "    /etc/slurm/plugstack.conf.d/lock.conf
 status 1"
 rm /etc/slurm/plugstack.conf.d/lock.conf
-printf 'ClusterName=x\nplugstackconfig=%s # ours\n' "$T/site" >/etc/slurm/slurm.conf
+printf 'ClusterName=x\nplugstackconfig = %s # ours\n' "$T/site" >/etc/slurm/slurm.conf
 echo 'optional /usr/lib/slurm/spank_justalock.so' >"$T/site.d/a.conf"
 is "named where slurm.conf says: it stays" "$(prerm $spank remove | grep '^    /\|^status')" \
     "    $T/site.d/a.conf

@@ -213,7 +213,7 @@ is "Slurm's files are told" "$(grep 'is in use\|^    ' "$T/slurm-spank-justalock
     /etc/slurm/plugstack.conf.d/lock.conf"
 ok "and are still there" test -s "$D$lib/security/pam_justalock.so" -a -s "$D$lib/slurm/spank_justalock.so"
 rm "$D/etc/slurm/plugstack.conf.d/lock.conf" "$D/etc/pam.d/door"
-printf 'ClusterName=x\nplugstackconfig=/etc/site # ours\n' >"$D/etc/slurm/slurm.conf"
+printf 'ClusterName=x\nplugstackconfig = /etc/site # ours\n' >"$D/etc/slurm/slurm.conf"
 echo 'optional /usr/lib64/slurm/spank_justalock.so' >"$D/etc/site"
 rpm_in -e slurm-spank-justalock
 is "named where slurm.conf says: rpm -e fails" "$? $(grep '^    ' "$T/log")" "1     /etc/site"

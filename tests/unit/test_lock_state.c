@@ -203,9 +203,16 @@ static void test_extended(void **state)
     assert_false(send(&r, &e));
     before = justalock_remaining_ms(r.lock);
     assert_in_range(before, 25000, 30000);
-    assert_false(send_kind(&r, KEEPER_TROUBLE, "no answer"));
+    {
+        struct keeper_event trouble =
+            event(KEEPER_TROUBLE, JUSTALOCK_NET, "no answer");
+
+        trouble.http_status = 503;
+        assert_false(send(&r, &trouble));
+    }
     assert_fails(justalock_trouble(r.lock, &err), JUSTALOCK_NET, err,
                  "no answer");
+    assert_int_equal(err.http_status, 503);
     e.kind = KEEPER_EXTENDED;
     e.t0 = clock_add(clock_now(), -10000);
     assert_false(send(&r, &e));
@@ -254,9 +261,11 @@ static void test_refused(void **state)
     end(&r);
     begin(&r, 60);
     e = event(KEEPER_TIMEOUT, JUSTALOCK_DENIED, "a token is needed");
+    e.http_status = 401;
     assert_true(send(&r, &e));
     assert_int_equal(r.acquirer.error.status, JUSTALOCK_DENIED);
     assert_has(r.acquirer.error.text, "a token is needed");
+    assert_int_equal(r.acquirer.error.http_status, 401);
     end(&r);
 }
 

@@ -5,8 +5,12 @@
  * end, and survives that any allocation of ours fails, in whatever thread:
  * then no call hangs, and who is told that it holds a lock does hold it.
  */
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "../lib/fail_alloc.h"
 #include "http_help.h"
@@ -125,11 +129,14 @@ static void test_child(void **state)
     pid = fork();
     if (pid == 0) {
         struct justalock *own = NULL;
+        struct justalock_holder who;
         int bad = 0;
 
         bad |= justalock_is_held(lock) != 0;
         bad |= (justalock_is_lost(lock) == 0) << 1;
         bad |= (justalock_release(lock, &err) != JUSTALOCK_STATE) << 2;
+        bad |= (justalock_trouble(lock, &err) != JUSTALOCK_STATE) << 6;
+        bad |= (justalock_holder(lock, &who, &err) != JUSTALOCK_STATE) << 7;
         bad |= (make("child", &own, &err) != JUSTALOCK_OK) << 3;
         bad |= (justalock_acquire(own, 5000, &err) != JUSTALOCK_OK) << 4;
         bad |= (justalock_release(own, &err) != JUSTALOCK_OK) << 5;
@@ -142,6 +149,44 @@ static void test_child(void **state)
     assert_true(justalock_is_held(lock));
     assert_true(is_on_server("forks"));
     assert_int_equal(justalock_release(lock, &err), JUSTALOCK_OK);
+    justalock_free(lock);
+}
+
+/* A child at its limit of descriptors: the handle's is readable all the same.
+ */
+static void test_child_without_descriptors(void **state)
+{
+    struct justalock *lock = NULL;
+    struct justalock_error err;
+    struct rlimit before, few;
+    int status = 0, all[64], len = 0;
+    pid_t pid;
+
+    (void)state;
+    assert_ok(make("few", &lock, &err), err);
+    assert_ok(justalock_acquire(lock, 5000, &err), err);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = LENGTH(all);
+    assert_true(justalock_fd(lock) < (int)LENGTH(all));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    while ((all[len] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+        len++;
+    pid = fork();
+    if (pid == 0) {
+        struct pollfd p = {.fd = justalock_fd(lock), .events = POLLIN};
+
+        _exit(justalock_is_lost(lock) == 1 && p.fd >= 0 &&
+                      poll(&p, 1, 5000) == 1 && p.revents == POLLIN
+                  ? 0
+                  : 1);
+    }
+    while (len > 0)
+        (void)close(all[--len]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(justalock_is_held(lock), 1);
     justalock_free(lock);
 }
 
@@ -252,6 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_life),
         cmocka_unit_test(test_child),
+        cmocka_unit_test(test_child_without_descriptors),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_memory_at_all),
     };

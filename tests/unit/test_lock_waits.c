@@ -179,6 +179,12 @@ static void note_work(struct justalock *lock, void *arg)
     *(int *)arg = justalock_is_held(lock);
 }
 
+static void give_work(struct justalock *lock, void *arg)
+{
+    *(int *)arg = 3;
+    assert_int_equal(justalock_release(lock, NULL), JUSTALOCK_OK);
+}
+
 static void lose_work(struct justalock *lock, void *arg)
 {
     *(int *)arg += 1;
@@ -199,6 +205,10 @@ static void test_with(void **state)
     assert_int_equal(justalock_with(lock, -1, lose_work, &ran, &err),
                      JUSTALOCK_LOST);
     assert_int_equal(ran, 2);
+    /* One that gives it back has run, and has not held it to its end. */
+    assert_fails(justalock_with(lock, -1, give_work, &ran, &err),
+                 JUSTALOCK_LOST, err, "the work gave the lock back");
+    assert_int_equal(ran, 3);
     PLAY(release_as, JUSTALOCK_NET);
     assert_int_equal(justalock_with(lock, -1, note_work, &ran, &err), 0);
     assert_int_equal(ran, 1);
