@@ -112,10 +112,20 @@ void conn_ready_listener(struct guard *g, struct source *s, uint32_t events)
     (void)close(fd);
 }
 
+/* What it has asked may lie unread, where we were stopped. */
+static bool is_silent(const struct conn *c, struct clock_time now)
+{
+    char byte;
+
+    return c->asked == 0 && clock_elapsed_ms(c->since, now) > GUARD_SILENT_MS &&
+           recv(c->source.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           errno == EAGAIN;
+}
+
 void conns_tick(struct guard *g, struct clock_time now)
 {
     for (struct conn *c = g->conns; c; c = c->next)
-        if (c->asked == 0 && clock_elapsed_ms(c->since, now) > GUARD_SILENT_MS)
+        if (is_silent(c, now))
             conn_close(g, c);
     conns_sweep(g);
     accept_again(g);

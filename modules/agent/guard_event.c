@@ -189,8 +189,10 @@ void hold_event(struct guard *g, struct work *w, struct held *h,
         on_lost(g, w, h, e);
         return;
     case KEEPER_TIMEOUT:
-        on_refused(g, w, h, e);
-        on_lost(g, w, h, e); /* if it is ours: given back behind our back */
+        if (h->state == HELD_OURS)
+            on_lost(g, w, h, e); /* given back behind our back */
+        else
+            on_refused(g, w, h, e);
         return;
     case KEEPER_RELEASED:
         on_released(g, w, h, e);

@@ -17,6 +17,7 @@
 
 #include "../lib/failing.h"
 #include "../lib/guard_rig.h"
+#include "agent_client.h"
 
 static const struct wire_msg ping = {.type = WIRE_PING};
 
@@ -202,6 +203,17 @@ static void who_asks_for_nothing_is_closed(void **state)
     assert_int_equal(rig.g.conns_len, 1);
     assert_true(has_ended(silent));
     assert_true(rig_is_silent(asks));
+    {
+        struct justalock_error err;
+        int stopped = rig_dial();
+
+        rig_turn(); /* accepted; asked while nobody reads */
+        assert_ok(
+            agent_send(stopped, &ping, clock_add(clock_now(), 1000), &err),
+            err);
+        conns_tick(&rig.g, clock_add(clock_now(), GUARD_SILENT_MS + 1));
+        rig_expect(stopped, WIRE_GO, "");
+    }
 }
 
 static void no_descriptor_is_left(void **state)
