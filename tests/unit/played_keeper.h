@@ -37,6 +37,7 @@ static struct {
     struct keeper_lock lock;
     struct keeper_service service;
     int64_t wait_ms;
+    int64_t query_limit_ms; /* of the last query */
     unsigned acquired, released, alive;
     struct keeper_event events[EVENTS_MAX];
     size_t events_len;
@@ -226,8 +227,8 @@ enum justalock_status keeper_query(struct keeper *k, uint64_t handle,
     (void)k;
     (void)service;
     (void)id;
-    (void)limit_ms;
     pthread_mutex_lock(&played.mutex);
+    played.query_limit_ms = limit_ms;
     play = played.play;
     is_pool = played.slot >= 0;
     pthread_mutex_unlock(&played.mutex);

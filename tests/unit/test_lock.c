@@ -86,6 +86,9 @@ static void test_options_reach_the_keeper(void **state)
     assert_true(played.lock.reusable_client);
     assert_int_equal(played.lock.times.life_s, 300);
     assert_int_equal(played.lock.times.refresh_ms, 50000);
+    /* Nothing is ended here: refreshes are tried for to the end. */
+    assert_in_range(played.lock.times.grace_ms, 1, 10);
+    assert_in_range(played.lock.times.kill_ms, 1, 10);
     assert_int_equal(played.lock.slots, 7);
     assert_string_equal(played.lock.label, "me");
     assert_string_equal(played.service.url, "http://head:7171/");
@@ -415,6 +418,9 @@ static void test_query(void **state)
     PLAY(play, GRANT);
     assert_int_equal(justalock_query(lock, 9, &view, &err), JUSTALOCK_OK);
     assert_int_equal(view.held, 1);
+    assert_int_equal(played.query_limit_ms, 9);
+    assert_ok(justalock_query(lock, INT64_MAX, &view, &err), err);
+    assert_int_equal(played.query_limit_ms, 3600000);
     assert_int_equal(view.token, 9);
     assert_int_equal(view.shares, 2);
     assert_int_equal(view.waiters, 3);

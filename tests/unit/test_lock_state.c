@@ -136,14 +136,17 @@ static void test_granted(void **state)
 
 static void test_lost(void **state)
 {
+    struct justalock_error err;
     struct keeper_event e;
     struct rig r;
 
     (void)state;
     begin(&r, 60);
     assert_false(send_kind(&r, KEEPER_GRANTED, ""));
+    assert_false(send_kind(&r, KEEPER_TROUBLE, "no answer"));
     assert_false(send_kind(&r, KEEPER_LOST, "another holds it"));
     is_lost(&r, "the lock was lost: another holds it");
+    assert_ok(justalock_trouble(r.lock, &err), err); /* no attempt goes on */
     /* A late answer does not bring it back. */
     e = event(KEEPER_EXTENDED, JUSTALOCK_OK, "");
     assert_false(send(&r, &e));
