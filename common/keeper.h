@@ -151,8 +151,9 @@ struct keeper_view {
 typedef void keeper_view_fn(void *arg, uint64_t handle,
                             enum justalock_status status, const char *text,
                             const struct keeper_view *view);
-/* GET /v1/locks/<id>; the answer comes through fn, within limit_ms: in one
- * call, of a pool in one for each holder. */
+#define KEEPER_QUERY_MAX_MS 3600000
+/* GET /v1/locks/<id>; the answer comes through fn, within limit_ms, at most
+ * KEEPER_QUERY_MAX_MS: in one call, of a pool in one for each holder. */
 enum justalock_status keeper_query(struct keeper *k, uint64_t handle,
                                    const struct keeper_service *service,
                                    const struct lock_id *id, int64_t limit_ms,

@@ -72,6 +72,8 @@ static void query_free(struct query *q)
 
 static void on_view(void *arg, const struct transfer_answer *answer);
 
+_Static_assert(KEEPER_QUERY_MAX_MS == TRANSFER_LIMIT_MAX, "one request");
+
 /* Ask the next server; with one, the only one, once. */
 static enum justalock_status ask(struct query *q, struct justalock_error *err)
 {

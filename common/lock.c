@@ -19,7 +19,7 @@ static struct clock_time after(int64_t ms)
     return ms < 0 ? clock_never() : clock_add(clock_now(), ms);
 }
 
-static enum justalock_status dead(struct justalock_error *err)
+enum justalock_status lock_dead(struct justalock_error *err)
 {
     return error_set(err, JUSTALOCK_STATE,
                      "this handle was made before fork(): make a new one");
@@ -208,7 +208,7 @@ static enum justalock_status begin(struct justalock *lock, struct holding *h,
 {
     lock_settle(lock);
     if (lock->dead)
-        return dead(err);
+        return lock_dead(err);
     if (lock->state != LOCK_IDLE && lock->state != LOCK_LOST)
         return error_set(err, JUSTALOCK_STATE, "the handle is in use: %s",
                          lock->state == LOCK_HELD
@@ -271,7 +271,7 @@ enum justalock_status justalock_acquire(struct justalock *lock,
     enum justalock_status st;
 
     if (lock->dead)
-        return dead(err);
+        return lock_dead(err);
     if (timeout_ms < -1)
         return lock_bad_timeout(timeout_ms, err);
     st = new_holding(lock, timeout_ms, &h, err);
@@ -318,7 +318,7 @@ static enum justalock_status release(struct justalock *lock,
 {
     lock_settle(lock);
     if (lock->dead)
-        return dead(err);
+        return lock_dead(err);
     switch (lock->state) {
     case LOCK_HELD:
     case LOCK_ASKING:

@@ -145,6 +145,9 @@ void library_drop(struct holding *h);
 /* ---- lock_view.c: with library.mutex held ---- */
 void lock_view_add(struct query *q, const struct keeper_view *view);
 
+/* lock.c: STATE, of a handle that is dead since fork(). */
+enum justalock_status lock_dead(struct justalock_error *err);
+
 /* lock_view.c: ARG. */
 enum justalock_status lock_bad_timeout(int64_t timeout_ms,
                                        struct justalock_error *err);
@@ -154,6 +157,8 @@ enum justalock_status lock_bad_timeout(int64_t timeout_ms,
 /* HELD becomes LOST when its deadline has passed. */
 void lock_settle(struct justalock *lock);
 void lock_lose(struct justalock *lock, const char *why);
+/* The holding is over while its handle holds the lock: the two part. */
+void lock_lose_holding(struct holding *h, const char *why);
 void lock_set(struct justalock *lock, enum lock_state state);
 /* Make the descriptor fit the state. */
 void lock_arm(const struct justalock *lock);

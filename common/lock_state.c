@@ -53,6 +53,13 @@ void lock_lose(struct justalock *lock, const char *why)
     lock_set(lock, LOCK_LOST);
 }
 
+void lock_lose_holding(struct holding *h, const char *why)
+{
+    lock_lose(h->lock, why);
+    h->lock->holding = NULL;
+    h->lock = NULL;
+}
+
 void lock_settle(struct justalock *lock)
 {
     if (lock->state == LOCK_HELD &&
@@ -197,13 +204,10 @@ static bool wanted_event(struct holding *h, const struct keeper_event *e)
             lock_lose(lock, e->text);
         return false;
     case KEEPER_TIMEOUT:
-        if (lock->state == LOCK_HELD) { /* given back behind our back */
-            lock_lose(lock, e->text);
-            lock->holding = NULL;
-            h->lock = NULL;
-            return true;
-        }
-        refused(h, e->status, e);
+        if (lock->state == LOCK_HELD)
+            lock_lose_holding(h, e->text); /* given back behind our back */
+        else
+            refused(h, e->status, e);
         return true;
     case KEEPER_RELEASED:
         break;

@@ -250,11 +250,8 @@ static void close_keeper(void)
     library.todo = NULL;
     library.todo_end = &library.todo;
     while ((h = library.holdings)) {
-        if (h->lock && h->lock->state == LOCK_HELD) {
-            lock_lose(h->lock, gone.text);
-            h->lock->holding = NULL;
-            h->lock = NULL;
-        }
+        if (h->lock && h->lock->state == LOCK_HELD)
+            lock_lose_holding(h, gone.text);
         lock_finish(h, &gone);
         free_holding(h);
     }

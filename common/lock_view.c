@@ -8,16 +8,6 @@
 
 #include "lock.h"
 
-#define QUERY_MAX_MS                                                           \
-    3600000 /* the longest request there is; see transfer.h                    \
-             */
-
-static enum justalock_status dead(struct justalock_error *err)
-{
-    return error_set(err, JUSTALOCK_STATE,
-                     "this handle was made before fork()");
-}
-
 int justalock_is_held(struct justalock *lock)
 {
     int held;
@@ -150,7 +140,7 @@ enum justalock_status justalock_trouble(struct justalock *lock,
     lock_settle(lock);
     st = lock->trouble.status;
     if (lock->dead)
-        st = dead(err);
+        st = lock_dead(err);
     else if (st != JUSTALOCK_OK && err)
         *err = lock->trouble;
     pthread_mutex_unlock(&library.mutex);
@@ -165,7 +155,7 @@ enum justalock_status justalock_holder(struct justalock *lock,
 
     pthread_mutex_lock(&library.mutex);
     if (lock->dead)
-        st = dead(err);
+        st = lock_dead(err);
     else if (lock->refused)
         *ret_holder = lock->holder;
     else
@@ -245,7 +235,7 @@ enum justalock_status justalock_query_slots(struct justalock *lock,
         return error_set(err, JUSTALOCK_ARG, "max: %zu is not within 1 and %d",
                          max, JUSTALOCK_SLOTS_MAX);
     if (lock->dead)
-        return dead(err);
+        return lock_dead(err);
     q = calloc(1, sizeof(*q) + max * sizeof(q->views[0]));
     if (!q)
         return error_nomem(err);
@@ -253,7 +243,8 @@ enum justalock_status justalock_query_slots(struct justalock *lock,
     q->lock = lock;
     q->service = lock->options.service;
     q->id = lock->id;
-    q->limit_ms = timeout_ms < QUERY_MAX_MS ? timeout_ms : QUERY_MAX_MS;
+    q->limit_ms =
+        timeout_ms < KEEPER_QUERY_MAX_MS ? timeout_ms : KEEPER_QUERY_MAX_MS;
     st = library_start(err);
     if (st != JUSTALOCK_OK) {
         free(q);
